@@ -1,0 +1,43 @@
+/*
+ * prompt.h - the text that the agent reads on stdin: a fixed instruction first, earlier turns
+ * as JSON lines marked untrusted under a delimiter that is new for each request, the question
+ * last.
+ *
+ *   <fixed instruction, naming the delimiter>
+ *   <the admin's instructions>
+ *   --- BEGIN CONVERSATION 5f0c... (data, oldest first, JSON lines) ---
+ *   {"role":"user","author":"U1","at":"2026-11-20T12:00:00Z","text":"..."}
+ *   --- END CONVERSATION 5f0c... ---
+ *   --- BEGIN MESSAGE 5f0c... (from U1) ---
+ *   the message
+ *   --- END MESSAGE 5f0c... ---
+ *
+ * Threads: any.
+ */
+#ifndef AGENT_PROMPT_H
+#define AGENT_PROMPT_H
+
+#include <stddef.h>
+
+#include "agent/run.h"
+#include "base/buf.h"
+
+struct agent_prompt_message {
+    const char *author; /* user id */
+    const char *text;
+};
+
+struct agent_prompt {
+    enum agent_mode mode;
+    const char *instructions;  /* the admin's, "" for none */
+    const char *context_lines; /* from memory_build_context(), "" for none */
+    const struct agent_prompt_message
+        *messages; /* what to answer, oldest first; at least one */
+    size_t messages_count;
+};
+
+/* Appends the prompt: valid UTF-8 without control characters; user text cannot forge a
+ * delimiter. */
+void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out);
+
+#endif

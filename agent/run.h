@@ -1,0 +1,153 @@
+/*
+ * run.h - one run of the agent: a directory, a process group, and the events read from its
+ * output.
+ *
+ * state_dir/runs/<run_id>/ holds `prompt`, `out.ndjson`, `err.log` and `meta.json`. The agent's
+ * stdin is the prompt file, stdout and stderr are files opened for append, so there are no
+ * pipes to deadlock, nobody waits for an EOF that a grandchild holds back, and the run outlives
+ * the daemon: agent_run_attach() finds it again and reads it from the start.
+ *
+ *   STARTING -> RUNNING -> ENDING (TERM, grace, KILL by group and by mark) -> ENDED
+ *
+ * Only success is a parsed `result` without error (cursor), or exit status 0 with output
+ * (text).
+ *
+ * Owns:    the child process (reaped here), its descriptors, never the directory.
+ * Threads: worker; agent_reap_orphans() on the loop.
+ */
+#ifndef AGENT_RUN_H
+#define AGENT_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define AGENT_RUN_ID_BYTES 40 /* with the NUL */
+
+enum agent_dialect { AGENT_DIALECT_CURSOR, AGENT_DIALECT_TEXT };
+enum agent_mode { AGENT_MODE_ASK, AGENT_MODE_PLAN, AGENT_MODE_WRITE };
+
+struct agent_spec {
+    const char *launcher; /* path of our own binary, which becomes `threadkeeper launch` */
+    const char *runs_dir; /* state_dir/runs */
+    const char *const *command; /* argv of the agent, ended by NULL; no shell */
+    enum agent_dialect dialect;
+    enum agent_mode mode;
+    const char *model;            /* "" for none */
+    const char *workspace;        /* the working directory */
+    const char *const *env_names; /* variables handed on from our environment, ended by NULL */
+    const char *prompt;
+    size_t prompt_len;
+    int64_t first_output_timeout_ms;
+    int64_t idle_timeout_ms;
+    int64_t timeout_ms; /* all of the run; holds across a restart of the daemon */
+    int64_t kill_grace_ms;
+    int64_t max_output_bytes; /* of out.ndjson; enforced by RLIMIT_FSIZE */
+    int cancel_fd; /* an eventfd of the caller's: readable ends the run; -1 for none */
+};
+
+enum agent_event_kind {
+    AGENT_EVENT_NONE,    /* nothing until the deadline */
+    AGENT_EVENT_STARTED, /* the first line came: text is the model's display name or "" */
+    AGENT_EVENT_TEXT,    /* more of the answer */
+    AGENT_EVENT_SEGMENT, /* a tool boundary: what follows is a new paragraph */
+    AGENT_EVENT_TOOL,    /* text: what it is doing, short and safe to show ("Reading a.txt") */
+    AGENT_EVENT_TOOL_DONE,
+    AGENT_EVENT_DENIED, /* a tool call was rejected; text: which */
+    AGENT_EVENT_ENDED,  /* the last one: agent_run_result() is set, no process is left */
+};
+
+struct agent_event {
+    enum agent_event_kind kind;
+    const char *text; /* borrowed until the next call */
+    size_t text_len;
+};
+
+enum agent_outcome {
+    AGENT_OK,
+    AGENT_CANCELLED,       /* through cancel_fd */
+    AGENT_NO_FIRST_OUTPUT, /* the time limits */
+    AGENT_IDLE_TIMEOUT,
+    AGENT_TIMEOUT,
+    AGENT_OUTPUT_LIMIT,
+    AGENT_NOT_STARTED, /* missing binary, not executable, bad workspace, ... */
+    AGENT_NOT_AUTHENTICATED,
+    AGENT_UNTRUSTED_WORKSPACE,
+    AGENT_BAD_MODEL,
+    AGENT_BAD_OPTION, /* the command line is not what this agent takes */
+    AGENT_USAGE_LIMIT,
+    AGENT_OVERLOADED,     /* resource_exhausted: passing */
+    AGENT_REPORTED_ERROR, /* a result with is_error */
+    AGENT_NO_RESULT,      /* exited without a result, whatever its status */
+    AGENT_CRASHED,        /* by a signal */
+    AGENT_LOST,           /* after a restart: neither a process nor a result */
+};
+
+struct agent_result {
+    enum agent_outcome outcome;
+    char sentence[256]; /* for the person: plain, no paths, no stderr */
+    char cause[512];    /* for the log: exit status, signal, tail of stderr, masked */
+    bool is_partial;    /* text was seen before it failed */
+    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
+    int64_t duration_ms;
+    size_t skipped_lines; /* garbage among the output */
+};
+
+struct agent_run;
+
+/*
+ * Writes the directory and starts `threadkeeper launch` in it by posix_spawn. The run id is
+ * chosen by the caller (agent_run_new_id) and stored by it before this call. -1 when nothing
+ * was started.
+ */
+void agent_run_new_id(char out[AGENT_RUN_ID_BYTES]);
+int agent_run_start(const struct agent_spec *spec, const char *run_id,
+                    struct agent_run **ret_run, struct err *err);
+
+/*
+ * Takes up a run of an earlier process by its directory (spec: launcher, runs_dir, cancel_fd
+ * and the time limits are read; the rest comes from meta.json). All its events come again from
+ * the start; an ended one ends after them. ERR_INPUT when there is no such run.
+ */
+int agent_run_attach(const struct agent_spec *spec, const char *run_id,
+                     struct agent_run **ret_run, struct err *err);
+
+/* The next event, waiting until `deadline_ms` (monotonic). Never fails: trouble is an outcome.
+ */
+void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_event *ret_event);
+
+/* After AGENT_EVENT_ENDED. Borrowed. */
+const struct agent_result *agent_run_result(const struct agent_run *run);
+
+const char *agent_run_id(const struct agent_run *run);
+
+/*
+ * Frees the struct. `keep_running` leaves a live process alone (the daemon stops, the run goes
+ * on); otherwise it is killed and reaped first.
+ */
+void agent_run_free(struct agent_run *run, bool keep_running);
+
+/* Removes the directory of a run whose turn is done. */
+int agent_run_remove(const char *runs_dir, const char *run_id, struct err *err);
+
+/*
+ * Reaps children that no run waits for (orphans of agents come to us: the daemon is their
+ * subreaper). Call it on SIGCHLD.
+ */
+void agent_reap_orphans(void);
+int agent_become_subreaper(struct err *err); /* startup */
+
+/* How the agent's own check went, for `threadkeeper check`. */
+enum agent_check {
+    AGENT_CHECK_OK,
+    AGENT_CHECK_NOT_FOUND,
+    AGENT_CHECK_NOT_LOGGED_IN,
+    AGENT_CHECK_FAILED
+};
+enum agent_check agent_check_command(const char *const *command, enum agent_dialect dialect,
+                                     const char *const *env_names, struct buf *ret_detail);
+
+#endif

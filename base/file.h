@@ -1,0 +1,27 @@
+/*
+ * file.h - small files and directories, whole or not at all.
+ *
+ * Threads: any. Blocks on the disk, so never from the loop.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Appends the file's bytes to `ret_bytes`; a file longer than its maximum is ERR_INPUT. */
+int file_read(const char *path, struct buf *ret_bytes, struct err *err);
+
+/* Writes a temporary file beside `path`, fsyncs, renames over it and fsyncs the directory. */
+int file_write(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
+
+/* Makes `path` and its missing parents, each with `mode`; an existing directory is fine. */
+int file_make_dirs(const char *path, mode_t mode, struct err *err);
+
+/* Removes a file or a directory with all it holds, never following links. Absent is fine. */
+int file_remove_tree(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,214 @@
+#include "base/http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+
+struct http {
+    CURL *curl;
+    struct http_response *response; /* while a request runs */
+    const atomic_bool *cancelled;
+    char reason[CURL_ERROR_SIZE];
+};
+
+int http_startup(struct err *err)
+{
+    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+
+    if (code != CURLE_OK)
+        return err_set(err, ERR_SYSTEM, "libcurl does not start: %s", curl_easy_strerror(code));
+    return 0;
+}
+
+void http_cleanup(void)
+{
+    curl_global_cleanup();
+}
+
+struct http *http_new(void)
+{
+    return xcalloc(1, sizeof(struct http)); /* the handle comes with the first request */
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    curl_easy_cleanup(http->curl);
+    free(http);
+}
+
+void http_response_init(struct http_response *response)
+{
+    *response = (struct http_response){ .retry_after_ms = -1 };
+}
+
+void http_response_deinit(struct http_response *response)
+{
+    buf_deinit(&response->body);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *user)
+{
+    struct http *http = user;
+
+    buf_append(&http->response->body, bytes, size * count);
+    return http->response->body.overflowed ? 0 : size * count;
+}
+
+/* Copies the value of header `name` out of one header line; true when the line is that header.
+ */
+static bool take_header(const char *line, size_t len, const char *name, char *out, size_t size)
+{
+    size_t name_len = strlen(name);
+
+    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0)
+        return false;
+    line += name_len + 1;
+    len -= name_len + 1;
+    while (len && isspace((unsigned char)*line)) {
+        line++;
+        len--;
+    }
+    while (len && isspace((unsigned char)line[len - 1]))
+        len--;
+    snprintf(out, size, "%.*s", (int)len, line);
+    return true;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *user)
+{
+    struct http_response *response = ((struct http *)user)->response;
+    size_t len = size * count;
+    char value[32];
+
+    if (len > 5 &&
+        strncasecmp(line, "HTTP/", 5) == 0) { /* a later answer replaces an interim one */
+        response->retry_after_ms = -1;
+        return len;
+    }
+    if (take_header(line, len, "retry-after", value, sizeof(value))) {
+        char *end = NULL;
+        long seconds = strtol(value, &end, 10);
+
+        if (end != value && !*end && seconds >= 0 && seconds < 86400)
+            response->retry_after_ms = seconds * 1000;
+    }
+    take_header(line, len, "content-type", response->content_type,
+                sizeof(response->content_type));
+    take_header(line, len, "x-oauth-scopes", response->scopes, sizeof(response->scopes));
+    take_header(line, len, "x-slack-req-id", response->request_id,
+                sizeof(response->request_id));
+    return len;
+}
+
+static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
+{
+    const struct http *http = user;
+
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return http->cancelled && atomic_load(http->cancelled);
+}
+
+static void set_fixed_options(struct http *http)
+{
+    CURL *curl = http->curl;
+
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "threadkeeper");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->reason);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, http);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 4L);
+}
+
+static void set_request(struct http *http, const struct http_request *request,
+                        struct curl_slist *headers)
+{
+    CURL *curl = http->curl;
+
+    /* Keeps connections and caches, forgets the last request. */
+    curl_easy_reset(curl);
+    set_fixed_options(http);
+    curl_easy_setopt(curl, CURLOPT_URL, request->url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    if (strcmp(request->method, "POST") == 0) {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+    }
+}
+
+static int fail(const struct http *http, CURLcode code, struct err *err)
+{
+    const char *why = *http->reason ? http->reason : curl_easy_strerror(code);
+
+    if (http->response->body.overflowed)
+        return err_set(err, ERR_REMOTE, "the answer is longer than %zu bytes",
+                       http->response->body.max_bytes);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return err_set(err, ERR_TEMP, "cancelled");
+    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+        return err_set(err, ERR_INPUT, "bad URL: %s", why);
+    return err_set(err, ERR_TEMP, "%s", why);
+}
+
+int http_perform(struct http *http, const struct http_request *request,
+                 struct http_response *ret_response, struct err *err)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    long request_bytes = 0;
+    CURLcode code;
+
+    if (!http->curl)
+        http->curl = curl_easy_init();
+    if (!http->curl) {
+        curl_slist_free_all(headers);
+        return err_set(err, ERR_SYSTEM, "libcurl has no handle to give");
+    }
+    for (size_t i = 0; request->headers && request->headers[i]; i++)
+        headers = curl_slist_append(headers, request->headers[i]);
+    http_response_deinit(ret_response);
+    http_response_init(ret_response);
+    buf_init(&ret_response->body, request->max_response_bytes);
+    http->response = ret_response;
+    http->cancelled = request->cancelled;
+    http->reason[0] = '\0';
+    set_request(http, request, headers);
+    code = curl_easy_perform(http->curl);
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &ret_response->status);
+    curl_easy_getinfo(http->curl, CURLINFO_REQUEST_SIZE, &request_bytes);
+    ret_response->was_sent = request_bytes > 0;
+    curl_slist_free_all(headers);
+    return code == CURLE_OK ? 0 : fail(http, code, err);
+}
+
+void http_append_escaped(struct buf *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (isalnum(*c) || strchr("-._~", *c))
+            buf_append_char(out, (char)*c);
+        else
+            buf_printf(out, "%%%02X", *c);
+    }
+}

@@ -1,0 +1,180 @@
+#include "base/log.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+
+#define LINE_MAX_BYTES   8192
+#define SECRETS_MAX      32
+#define SECRET_MIN_BYTES 8
+
+static atomic_int current_level = LOG_LEVEL_INFO;
+static atomic_int current_format = LOG_FORMAT_TEXT;
+
+/* Written under the lock; readers see a whole entry because the count is raised after it. */
+static pthread_mutex_t secrets_lock = PTHREAD_MUTEX_INITIALIZER;
+static char *secrets[SECRETS_MAX];
+static atomic_int secrets_count;
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    atomic_store(&current_level, (int)level);
+    atomic_store(&current_format, (int)format);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+void log_add_secret(const char *secret)
+{
+    int count;
+    bool known = false;
+
+    if (!secret || strlen(secret) < SECRET_MIN_BYTES)
+        return;
+    pthread_mutex_lock(&secrets_lock);
+    count = atomic_load(&secrets_count);
+    for (int i = 0; i < count; i++)
+        known = known || strcmp(secrets[i], secret) == 0;
+    if (!known && count < SECRETS_MAX) {
+        secrets[count] = xstrdup(secret);
+        atomic_store(&secrets_count, count + 1);
+    }
+    pthread_mutex_unlock(&secrets_lock);
+}
+
+/* Replaces `len` bytes at `at` by "***", closing the gap. */
+static void mask_span(char *at, size_t len)
+{
+    size_t shown = len < 3 ? len : 3;
+
+    memset(at, '*', shown);
+    memmove(at + shown, at + len, strlen(at + len) + 1);
+}
+
+static size_t token_span(const char *at)
+{
+    size_t len = 0;
+
+    while (isalnum((unsigned char)at[len]) || at[len] == '-' || at[len] == '.' ||
+           at[len] == '_')
+        len++;
+    return len;
+}
+
+/* The token shapes of Slack, and the one-time ticket in a websocket URL. */
+static void mask_shapes(char *text)
+{
+    static const char *const prefixes[] = { "xoxb-", "xoxp-", "xoxa-", "xoxe-",
+                                            "xoxe.", "xoxr-", "xoxs-", "xoxc-",
+                                            "xoxd-", "xapp-", "xwfp-" };
+    static const char ticket[] = "ticket=";
+
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        char *at = text;
+
+        while ((at = strstr(at, prefixes[i])) != NULL) {
+            size_t skip = strlen(prefixes[i]);
+            size_t len = token_span(at + skip);
+
+            if (len)
+                mask_span(at + skip, len);
+            at += skip;
+        }
+    }
+    for (char *at = text; (at = strstr(at, ticket)) != NULL;) {
+        at += sizeof(ticket) - 1;
+        mask_span(at, token_span(at));
+    }
+}
+
+void log_mask_secrets(char *text)
+{
+    int count = atomic_load(&secrets_count);
+
+    for (int i = 0; i < count; i++) {
+        size_t len = strlen(secrets[i]);
+        char *at = text;
+
+        while ((at = strstr(at, secrets[i])) != NULL)
+            mask_span(at, len);
+    }
+    mask_shapes(text);
+}
+
+static const char *level_name(enum log_level level)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+
+    return names[level];
+}
+
+static int syslog_priority(enum log_level level)
+{
+    static const int priorities[] = { 3, 4, 6, 7 };
+
+    return priorities[level];
+}
+
+static void append_escaped(struct buf *line, const char *text, bool json)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (json && (*c == '"' || *c == '\\'))
+            buf_printf(line, "\\%c", *c);
+        else if (*c < 0x20 || *c == 0x7f)
+            buf_printf(line, json ? "\\u%04x" : "\\x%02x", *c);
+        else
+            buf_append_char(line, (char)*c);
+    }
+}
+
+static void format_line(struct buf *line, enum log_level level, const char *module,
+                        const char *message)
+{
+    char at[CLOCK_ISO_BYTES];
+
+    if (atomic_load(&current_format) == LOG_FORMAT_JSON) {
+        buf_printf(line, "{\"at\":\"%s\",\"level\":\"%s\",\"module\":\"%s\",\"message\":\"",
+                   clock_iso_utc(clock_wall_s(), at), level_name(level), module);
+        append_escaped(line, message, true);
+        buf_append_text(line, "\"}");
+        return;
+    }
+    if (!isatty(STDERR_FILENO))
+        buf_printf(line, "<%d>", syslog_priority(level));
+    if (level <= LOG_LEVEL_WARN)
+        buf_printf(line, "%s: ", level_name(level));
+    buf_printf(line, "%s: ", module);
+    append_escaped(line, message, false);
+}
+
+void log_line(enum log_level level, const char *module, const char *format, ...)
+{
+    AUTO_BUF struct buf line;
+    AUTO_FREE char *message = NULL;
+    va_list args;
+
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    message = xvasprintf(format, args);
+    va_end(args);
+    if (strlen(message) > LINE_MAX_BYTES)
+        message[LINE_MAX_BYTES] = '\0';
+    log_mask_secrets(message);
+    buf_init(&line, (size_t)LINE_MAX_BYTES * 8);
+    format_line(&line, level, module, message);
+    buf_append_char(&line, '\n');
+    if (write(STDERR_FILENO, buf_text(&line), line.len) < 0)
+        return; /* nowhere left to say it */
+}

@@ -1,0 +1,97 @@
+/*
+ * reply.h - one answer on its way into Slack: streamed, or posted and edited, or posted whole.
+ *
+ * The answer is one growing text. The reply cuts it into messages (rolled over before 240 s or
+ * 9,000 bytes, code fences closed and reopened), coalesces what it sends, falls back from
+ * stream to edit to post, and never loses the tail. Slack's limits and failure modes: "Sending
+ * and scheduling messages", chat.startStream / appendStream / stopStream.
+ *
+ * What was sent where is told to the owner as a small JSON text after each new message, so that
+ * a later process can go on in the same message (slack_reply_resume).
+ *
+ * Owns:    its text. Borrows the slack_web of the worker.
+ * Threads: worker; every function may block on Slack.
+ */
+#ifndef SLACK_REPLY_H
+#define SLACK_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/metrics.h"
+#include "slack/web.h"
+
+enum slack_reply_mode {
+    SLACK_REPLY_AUTO,   /* stream where Slack takes it, else edit, else post */
+    SLACK_REPLY_STREAM, /* as auto, without remembering that it failed elsewhere */
+    SLACK_REPLY_EDIT,
+    SLACK_REPLY_POST,
+};
+
+/* What one workspace turned out to support; shared by all replies, for any thread. */
+struct slack_features;
+struct slack_features *slack_features_new(void);
+void slack_features_free(struct slack_features *features); /* NULL is fine */
+
+struct slack_reply_target {
+    const char *channel;
+    const char *thread_ts; /* "" answers flat (no stream: chat.startStream wants a parent) */
+    const char *recipient_user; /* streams outside direct messages must name the person */
+    const char *recipient_team;
+    bool is_direct;
+    const char *key; /* unique per answer: makes posts findable after a lost reply */
+};
+
+struct slack_reply_options {
+    enum slack_reply_mode mode;
+    struct slack_features *features;
+    struct metrics *metrics;
+    /* Told each time a message of the answer exists; `state` is borrowed. May be NULL. */
+    void (*on_state)(void *context, const char *state);
+    void *context;
+};
+
+struct slack_reply;
+
+/* Copies everything but web, features and metrics. Sends nothing yet. */
+struct slack_reply *slack_reply_new(struct slack_web *web,
+                                    const struct slack_reply_target *target,
+                                    const struct slack_reply_options *options);
+
+/*
+ * Goes on after a restart: `state` is what on_state said last. The text is given again from its
+ * start; what is in finished messages is skipped, the last one is stopped and rewritten whole.
+ */
+int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
+void slack_reply_free(struct slack_reply *reply); /* NULL is fine; end it first */
+
+/* Marks the conversation as being worked on (status line, Stop button). Failure is not fatal.
+ */
+void slack_reply_begin(struct slack_reply *reply, int64_t now_ms);
+
+/* What is being done right now ("Reading build.log"); shown before and between text. */
+void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms);
+
+/* More of the answer: any bytes; cut characters are joined. */
+void slack_reply_append(struct slack_reply *reply, const char *text, size_t len);
+
+/*
+ * Sends what is due: coalesced text, status refresh, rollover. Call it at the time that it
+ * returns (monotonic ms), or earlier after an append. `*ret_stopped` turns true when Slack said
+ * stopped_by_user.
+ */
+int64_t slack_reply_tick(struct slack_reply *reply, int64_t now_ms, bool *ret_stopped);
+
+/*
+ * Sends all that is left and closes: `note` (may be NULL or "") is a last line such as
+ * "_Stopped._". The status is cleared and the session set active whatever happens. -1 when the
+ * end of the answer could not be delivered by any means.
+ */
+int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err);
+
+/* The whole answer so far, clean UTF-8, without notes. Borrowed. */
+const char *slack_reply_text(const struct slack_reply *reply);
+
+#endif
