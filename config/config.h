@@ -55,9 +55,10 @@ struct config_channel {
     struct config_list allow_users; /* empty: as access.allow_users says */
 };
 
+/* Texts are never NULL: what is not given is "". */
 struct config {
     struct {
-        char *app_token;
+        char *app_token; /* also when it came from app_token_file */
         char *app_token_file;
         char *bot_token;
         char *bot_token_file;
@@ -124,8 +125,9 @@ struct config {
  * config_hide_secrets_from_environment() took out of it), reads the *_file options, applies the
  * environment overrides and checks everything. On bad content returns -1 with ERR_INPUT and in
  * `problems` one line each for ALL problems, "file:line:column: key: what is wrong, what is
- * accepted". `*ret_config` is a new reference. `needs_slack` false (threadkeeper chat, config)
- * accepts missing tokens.
+ * accepted" ("environment: NAME: ..." for an override). A file that cannot be read is
+ * ERR_SYSTEM, one over 1 MiB ERR_INPUT. `*ret_config` is a new reference. `needs_slack` false
+ * (threadkeeper chat, config) accepts missing tokens and token files that cannot be read.
  */
 int config_load(const char *path, bool needs_slack, struct config **ret_config,
                 struct buf *problems, struct err *err);
@@ -137,16 +139,18 @@ void config_unref(struct config *config); /* NULL is fine */
 const struct config_channel *config_find_channel(const struct config *config, const char *id);
 
 /*
- * Takes the value of every environment variable that the file uses for a secret out of the
- * process's environment (overwriting the original bytes, so that /proc/PID/environ shows none),
- * and keeps it for later reloads. Startup only, before threads.
+ * Takes the value of every environment variable that a loaded file uses for a secret, and of
+ * any other that holds a Slack token, out of the process's environment (overwriting the
+ * original bytes, so that /proc/PID/environ shows none), and keeps it for later reloads.
+ * Startup only, after config_load(), before threads.
  */
 void config_hide_secrets_from_environment(void);
 
 /* config/threadkeeper.example.yaml: every option with its help and default. */
 void config_print_example(struct buf *out);
 
-/* Every option with the value in force, secrets as "***", as YAML that loads again. */
+/* Every option with the value in force, secrets as "***", as YAML that loads again (where
+ * no tokens are needed; a token from a file is shown as that file). */
 void config_print_effective(const struct config *config, struct buf *out);
 
 /*

@@ -1,0 +1,510 @@
+#include "config/option.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define AT(member)         offsetof(struct config, member)
+#define AT_CHANNEL(member) offsetof(struct config_channel, member)
+
+#define MS     INT64_C(1)
+#define SECOND (INT64_C(1000) * MS)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define KIB    (INT64_C(1) << 10)
+#define MIB    (INT64_C(1) << 20)
+#define GIB    (INT64_C(1) << 30)
+
+#define PATH_MAX_BYTES         1000
+#define INSTRUCTIONS_MAX_BYTES 32768
+
+#define USERS_ACCEPTED "a list of member ids such as [U012AB3CD]"
+
+/* In the order of the enums in config.h, and of enum log_level and log_format. */
+static const char *const replies[] = { "auto", "stream", "edit", "post", NULL };
+static const char *const dms[] = { "auto", "flat", "threads", NULL };
+static const char *const dialects[] = { "cursor", "text", NULL };
+static const char *const modes[] = { "ask", "plan", "write", NULL };
+static const char *const scopes[] = { "user_thread", "thread", "channel", "user", NULL };
+static const char *const stores[] = { "none", "sqlite", NULL };
+static const char *const durabilities[] = { "turn", "interval", NULL };
+static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
+static const char *const formats[] = { "text", "json", NULL };
+
+const struct option_section option_sections[] = {
+    { "slack", "The connection to Slack." },
+    { "access", "Who may talk to the bot, and where. Ids, not names: in Slack, a profile or a "
+                "channel's details show them." },
+    { "agent", "The coding agent that answers." },
+    { "memory", "What is remembered, and how much of it a question carries along." },
+    { "memory.context", "What goes to the agent with each question." },
+    { "admin", "The local listener for /healthz, /readyz and /metrics." },
+    { "log", "Log lines go to stderr, where the journal takes them." },
+};
+const size_t option_sections_count = ARRAY_LEN(option_sections);
+
+const struct option option_table[] = {
+    { .key = "slack.app_token",
+      .type = OPTION_TEXT,
+      .offset = AT(slack.app_token),
+      .example = "${SLACK_APP_TOKEN}",
+      .max = 600,
+      .check = value_check_app_token,
+      .accepted = "an app-level token, which begins with xapp-",
+      .is_secret = true,
+      .needs_restart = true,
+      .help = "The app-level token, scope connections:write. ${NAME} reads the environment." },
+    { .key = "slack.app_token_file",
+      .type = OPTION_TEXT,
+      .offset = AT(slack.app_token_file),
+      .example = "app_token",
+      .max = PATH_MAX_BYTES,
+      .accepted = "the path of a file that holds the token",
+      .needs_restart = true,
+      .help = "Instead of app_token: a file that holds it. A relative path is taken from "
+              "$CREDENTIALS_DIRECTORY (systemd's LoadCredential), else from this file's "
+              "directory." },
+    { .key = "slack.bot_token",
+      .type = OPTION_TEXT,
+      .offset = AT(slack.bot_token),
+      .example = "${SLACK_BOT_TOKEN}",
+      .max = 600,
+      .check = value_check_bot_token,
+      .accepted = "a bot token, which begins with xoxb-",
+      .is_secret = true,
+      .needs_restart = true,
+      .help = "The bot token of the installed app." },
+    { .key = "slack.bot_token_file",
+      .type = OPTION_TEXT,
+      .offset = AT(slack.bot_token_file),
+      .example = "bot_token",
+      .max = PATH_MAX_BYTES,
+      .accepted = "the path of a file that holds the token",
+      .needs_restart = true,
+      .help = "Instead of bot_token: a file that holds it." },
+    { .key = "slack.api_url",
+      .type = OPTION_TEXT,
+      .offset = AT(slack.api_url),
+      .preset = "https://slack.com/api/",
+      .max = 500,
+      .check = value_check_url,
+      .accepted = "an address such as https://slack.com/api/, http:// for loopback only",
+      .needs_restart = true,
+      .help = "Where Slack's Web API is." },
+    { .key = "slack.connections",
+      .type = OPTION_NUMBER,
+      .offset = AT(slack.connections),
+      .preset = "2",
+      .min = 1,
+      .max = 10,
+      .needs_restart = true,
+      .help = "Socket Mode links kept open; two, so that one may be refreshed at any time." },
+    { .key = "slack.reply",
+      .type = OPTION_CHOICE,
+      .offset = AT(slack.reply),
+      .preset = "auto",
+      .choices = replies,
+      .help = "How an answer appears: streamed, as one message that is edited, or posted when "
+              "it is complete. auto takes the first that Slack allows." },
+    { .key = "slack.dm",
+      .type = OPTION_CHOICE,
+      .offset = AT(slack.dm),
+      .preset = "auto",
+      .choices = dms,
+      .help = "Direct messages: one flat conversation, or a thread for each top-level message. "
+              "auto follows the surface that the message comes from." },
+    { .key = "slack.ping_interval",
+      .type = OPTION_DURATION,
+      .offset = AT(slack.ping_interval_ms),
+      .preset = "10s",
+      .min = 50 * MS,
+      .max = 10 * MINUTE,
+      .needs_restart = true,
+      .help = "How often each link is pinged." },
+    { .key = "slack.ping_timeout",
+      .type = OPTION_DURATION,
+      .offset = AT(slack.ping_timeout_ms),
+      .preset = "30s",
+      .min = 50 * MS,
+      .max = 10 * MINUTE,
+      .needs_restart = true,
+      .help = "A link that is silent for so long is replaced." },
+
+    { .key = "access.allow_users",
+      .type = OPTION_LIST,
+      .offset = AT(access.allow_users),
+      .preset = "[]",
+      .max = 32,
+      .check = value_check_user,
+      .accepted = USERS_ACCEPTED,
+      .help = "Who may talk to the bot. Empty: every full member of the workspace." },
+    { .key = "access.deny_users",
+      .type = OPTION_LIST,
+      .offset = AT(access.deny_users),
+      .preset = "[]",
+      .max = 32,
+      .check = value_check_user,
+      .accepted = USERS_ACCEPTED,
+      .help = "Who may not, even if allowed above." },
+    { .key = "access.allow_channels",
+      .type = OPTION_LIST,
+      .offset = AT(access.allow_channels),
+      .preset = "[]",
+      .max = 32,
+      .check = value_check_channel,
+      .accepted = "a list of channel ids such as [C012AB3CD]",
+      .help = "Where the bot answers. Empty: wherever it is invited." },
+    { .key = "access.admins",
+      .type = OPTION_LIST,
+      .offset = AT(access.admins),
+      .preset = "[]",
+      .max = 32,
+      .check = value_check_user,
+      .accepted = USERS_ACCEPTED,
+      .help = "Who may use the commands that concern others." },
+    { .key = "access.allow_guests",
+      .type = OPTION_BOOL,
+      .offset = AT(access.allow_guests),
+      .preset = "false",
+      .help = "Whether guests of the workspace may talk to the bot." },
+    { .key = "access.allow_bots",
+      .type = OPTION_LIST,
+      .offset = AT(access.allow_bots),
+      .preset = "[]",
+      .max = 32,
+      .check = value_check_bot,
+      .accepted = "a list of bot or app ids such as [B012AB3CD]",
+      .help = "Other bots that may talk to this one; the rest is ignored." },
+
+    { .key = "agent.command",
+      .type = OPTION_LIST,
+      .offset = AT(agent.command),
+      .preset = "[cursor-agent]",
+      .min = 1, /* at least one word */
+      .max = PATH_MAX_BYTES,
+      .check = value_check_argument,
+      .accepted = "a list of words, the program first, such as [cursor-agent]",
+      .help = "The program and its own arguments; no shell reads them." },
+    { .key = "agent.dialect",
+      .type = OPTION_CHOICE,
+      .offset = AT(agent.dialect),
+      .preset = "cursor",
+      .choices = dialects,
+      .help = "What the program speaks: cursor-agent's JSON lines, or plain text." },
+    { .key = "agent.mode",
+      .type = OPTION_CHOICE,
+      .offset = AT(agent.mode),
+      .preset = "ask",
+      .choices = modes,
+      .help = "ask: read only. plan: read only, answers with a plan. write: may change the "
+              "workspace." },
+    { .key = "agent.model",
+      .type = OPTION_TEXT,
+      .offset = AT(agent.model),
+      .preset = "\"\"",
+      .max = 200,
+      .check = value_check_model,
+      .accepted = "the name of a model, or \"\"",
+      .help = "Empty: the agent's own default." },
+    { .key = "agent.workspace",
+      .type = OPTION_TEXT,
+      .offset = AT(agent.workspace),
+      .preset = "/srv/workspace",
+      .max = PATH_MAX_BYTES,
+      .check = value_check_path,
+      .accepted = "an absolute path",
+      .help = "The directory that the agent works in." },
+    { .key = "agent.instructions",
+      .type = OPTION_TEXT,
+      .offset = AT(agent.instructions),
+      .preset = "\"\"",
+      .max = INSTRUCTIONS_MAX_BYTES,
+      .accepted = "text of at most 32768 bytes",
+      .help = "Text that goes before every question." },
+    { .key = "agent.env",
+      .type = OPTION_LIST,
+      .offset = AT(agent.env),
+      .preset = "[CURSOR_API_KEY]",
+      .max = 128,
+      .check = value_check_variable,
+      .accepted = "a list of names of environment variables, none that holds a Slack token",
+      .help = "Names of environment variables handed to the agent; it sees no others of the "
+              "daemon's." },
+    { .key = "agent.max_running",
+      .type = OPTION_NUMBER,
+      .offset = AT(agent.max_running),
+      .preset = "4",
+      .min = 1,
+      .max = 64,
+      .needs_restart = true,
+      .help = "Agents at work at the same time; further conversations wait their turn." },
+    { .key = "agent.first_output_timeout",
+      .type = OPTION_DURATION,
+      .offset = AT(agent.first_output_timeout_ms),
+      .preset = "90s",
+      .min = 50 * MS,
+      .max = DAY,
+      .help = "An agent that has said nothing at all for so long is stopped." },
+    { .key = "agent.idle_timeout",
+      .type = OPTION_DURATION,
+      .offset = AT(agent.idle_timeout_ms),
+      .preset = "300s",
+      .min = 50 * MS,
+      .max = DAY,
+      .help = "So is one that falls silent for so long." },
+    { .key = "agent.timeout",
+      .type = OPTION_DURATION,
+      .offset = AT(agent.timeout_ms),
+      .preset = "15m",
+      .min = 50 * MS,
+      .max = DAY,
+      .help = "The longest that an answer may take." },
+    { .key = "agent.kill_grace",
+      .type = OPTION_DURATION,
+      .offset = AT(agent.kill_grace_ms),
+      .preset = "5s",
+      .min = 10 * MS,
+      .max = 5 * MINUTE,
+      .help = "Between asking an agent to end and killing it." },
+    { .key = "agent.max_output",
+      .type = OPTION_SIZE,
+      .offset = AT(agent.max_output_bytes),
+      .preset = "64MiB",
+      .min = 4 * KIB,
+      .max = 16 * GIB,
+      .help = "The most that one run may print." },
+
+    { .key = "memory.scope",
+      .type = OPTION_CHOICE,
+      .offset = AT(memory.scope),
+      .preset = "user_thread",
+      .choices = scopes,
+      .help =
+          "Who shares a memory: nobody (user_thread), the people of a thread, of a channel, "
+          "or all threads of a user." },
+    { .key = "memory.store",
+      .type = OPTION_CHOICE,
+      .offset = AT(memory.store),
+      .preset = "sqlite",
+      .choices = stores,
+      .variable = "MEMORY_PROVIDER",
+      .needs_restart = true,
+      .help = "Where conversations are kept; none: in RAM only." },
+    { .key = "memory.durability",
+      .type = OPTION_CHOICE,
+      .offset = AT(memory.durability),
+      .preset = "turn",
+      .choices = durabilities,
+      .needs_restart = true,
+      .help =
+          "turn: each turn is on disk before it counts as answered. interval: written every "
+          "snapshot_interval; the ledger bridges the gap." },
+    { .key = "memory.snapshot_interval",
+      .type = OPTION_DURATION,
+      .offset = AT(memory.snapshot_interval_ms),
+      .preset = "30s",
+      .min = 50 * MS,
+      .max = HOUR,
+      .help = "How often, with durability interval." },
+    { .key = "memory.max_bytes",
+      .type = OPTION_SIZE,
+      .offset = AT(memory.max_bytes),
+      .preset = "256MiB",
+      .min = 64 * KIB,
+      .max = 1024 * GIB,
+      .help = "Conversations held in RAM; the least recently used leave first." },
+    { .key = "memory.cache_ttl",
+      .type = OPTION_DURATION,
+      .offset = AT(memory.cache_ttl_ms),
+      .preset = "1h",
+      .min = 50 * MS,
+      .max = 365 * DAY,
+      .help = "An idle conversation leaves RAM after so long; it stays on disk." },
+    { .key = "memory.max_turns",
+      .type = OPTION_NUMBER,
+      .offset = AT(memory.max_turns),
+      .preset = "500",
+      .min = 2,
+      .max = 1000000,
+      .variable = "MAX_HISTORY_LENGTH",
+      .help = "Turns kept per conversation; the oldest go first." },
+    { .key = "memory.context.budget_tokens",
+      .type = OPTION_NUMBER,
+      .offset = AT(memory.context.budget_tokens),
+      .preset = "2000",
+      .min = 100,
+      .max = 1000000,
+      .help = "The most that earlier turns may take of a question, in tokens." },
+    { .key = "memory.context.max_messages",
+      .type = OPTION_NUMBER,
+      .offset = AT(memory.context.max_messages),
+      .preset = "10",
+      .min = 0,
+      .max = 10000,
+      .variable = "MAX_CONVERSATION_MESSAGES",
+      .help = "The most earlier messages that go along." },
+
+    { .key = "admin.listen",
+      .type = OPTION_TEXT,
+      .offset = AT(admin.listen),
+      .preset = "127.0.0.1:9464",
+      .max = 300,
+      .check = value_check_listen,
+      .accepted = "ADDRESS:PORT such as 127.0.0.1:9464, or \"\"",
+      .needs_restart = true,
+      .help = "Empty turns it off." },
+
+    { .key = "log.level",
+      .type = OPTION_CHOICE,
+      .offset = AT(log.level),
+      .preset = "info",
+      .choices = levels,
+      .help = "Message texts appear at debug only." },
+    { .key = "log.format",
+      .type = OPTION_CHOICE,
+      .offset = AT(log.format),
+      .preset = "text",
+      .choices = formats,
+      .help = "json: one object a line." },
+
+    { .key = "state_dir",
+      .type = OPTION_TEXT,
+      .offset = AT(state_dir),
+      .preset = "/var/lib/threadkeeper",
+      .max = PATH_MAX_BYTES,
+      .check = value_check_path,
+      .accepted = "an absolute path",
+      .needs_restart = true,
+      .help = "Holds threadkeeper.db and runs/." },
+};
+const size_t option_count = ARRAY_LEN(option_table);
+
+const struct option option_channel_table[] = {
+    { .key = "workspace",
+      .type = OPTION_TEXT,
+      .offset = AT_CHANNEL(workspace),
+      .max = PATH_MAX_BYTES,
+      .check = value_check_path,
+      .accepted = "an absolute path",
+      .example = "/srv/billing",
+      .help = "Instead of agent.workspace." },
+    { .key = "model",
+      .type = OPTION_TEXT,
+      .offset = AT_CHANNEL(model),
+      .max = 200,
+      .check = value_check_model,
+      .accepted = "the name of a model, or \"\"",
+      .example = "gpt-5",
+      .help = "Instead of agent.model." },
+    { .key = "mode",
+      .type = OPTION_CHOICE,
+      .offset = AT_CHANNEL(mode),
+      .choices = modes,
+      .example = "write",
+      .help = "Instead of agent.mode." },
+    { .key = "instructions",
+      .type = OPTION_TEXT,
+      .offset = AT_CHANNEL(instructions),
+      .max = INSTRUCTIONS_MAX_BYTES,
+      .accepted = "text of at most 32768 bytes",
+      .example = "\"Answer in French.\"",
+      .help = "Instead of agent.instructions." },
+    { .key = "allow_users",
+      .type = OPTION_LIST,
+      .offset = AT_CHANNEL(allow_users),
+      .max = 32,
+      .check = value_check_user,
+      .accepted = USERS_ACCEPTED,
+      .example = "[U012AB3CD]",
+      .help = "Instead of access.allow_users; empty: as that says." },
+};
+const size_t option_channel_count = ARRAY_LEN(option_channel_table);
+
+const struct option *option_find(const struct option *table, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].key, key) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+const struct option_section *option_find_section(const char *key)
+{
+    for (size_t i = 0; i < option_sections_count; i++) {
+        if (strcmp(option_sections[i].key, key) == 0)
+            return &option_sections[i];
+    }
+    return NULL;
+}
+
+#define NAME_MAX_BYTES 64
+
+/* How many characters must be added, dropped or changed (Levenshtein); long texts are cut. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t a_len = strnlen(a, NAME_MAX_BYTES);
+    size_t b_len = strnlen(b, NAME_MAX_BYTES);
+    size_t row[NAME_MAX_BYTES + 1];
+
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b_len];
+}
+
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+
+    return dot ? dot + 1 : key;
+}
+
+/* The right name in the wrong section is nearer than a similar one in the right section. */
+static size_t key_distance(const char *key, const char *known)
+{
+    size_t whole = edit_distance(key, known);
+
+    return strcmp(last_part(key), last_part(known)) == 0 && whole > 2 ? 2 : whole;
+}
+
+const char *option_find_nearest(const struct option *table, size_t count, const char *key)
+{
+    const char *nearest = table[0].key;
+    size_t best = SIZE_MAX;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = key_distance(key, table[i].key);
+
+        if (distance < best) {
+            best = distance;
+            nearest = table[i].key;
+        }
+    }
+    if (table != option_table)
+        return nearest;
+    for (size_t i = 0; i < option_sections_count; i++) {
+        size_t distance = key_distance(key, option_sections[i].key);
+
+        if (distance < best) {
+            best = distance;
+            nearest = option_sections[i].key;
+        }
+    }
+    return key_distance(key, "channels") < best ? "channels" : nearest;
+}
