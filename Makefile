@@ -7,6 +7,13 @@ B       := build/$(VARIANT)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
+# The caller may add to each of these; WERROR=1 makes warnings errors (as CI does).
+CPPFLAGS     ?=
+CFLAGS       ?=
+LDFLAGS      ?=
+WERROR       ?=
+FUZZ_SECONDS ?= 60
+
 VARIANTS      := release asan tsan valgrind cov fuzz clang
 FLAGS_release  = -O2 -g -D_FORTIFY_SOURCE=2 -fPIE -fstack-protector-strong
 FLAGS_clang    = $(FLAGS_release) -Wthread-safety
@@ -28,19 +35,30 @@ CC := gcc
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes \
-	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings
+	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings $(if $(WERROR),-Werror)
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DTK_VERSION='"$(VERSION)"' $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 -pthread $(WARNINGS) $(FLAGS_$(VARIANT)) $(CFLAGS)
-ALL_LDFLAGS  = -pthread $(FLAGS_$(VARIANT)) $(LINK_$(VARIANT)) $(LDFLAGS)
+ALL_LDFLAGS  = -pthread $(FLAGS_$(VARIANT)) $(LINK_$(VARIANT)) -Wl,--as-needed $(LDFLAGS)
 LDLIBS       = -lwebsockets -lcurl -ljansson -lsqlite3 -lyaml -lunistring
 
 SRC  := $(wildcard base/*.c config/*.c memory/*.c slack/*.c agent/*.c bot/*.c)
-LIB  := $(patsubst %.c,$B/%.o,$(filter-out bot/main.c,$(SRC)))
+OBJ  := $(patsubst %.c,$B/%.o,$(filter-out bot/main.c,$(SRC)))
+LIB  := $B/libthreadkeeper.a # an archive: each program takes only what it uses
 
-LAB_SRC    := $(wildcard tests/slack_lab/*.c)
-DOUBLE_SRC := $(wildcard tests/agent_double/*.c)
-HARNESS_SRC := $(wildcard tests/scenario/harness*.c)
-UNIT_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+LAB_OBJ     := $(patsubst %.c,$B/%.o,$(wildcard tests/slack_lab/*.c))
+DOUBLE_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard tests/agent_double/*.c))
+HARNESS_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/scenario/harness*.c))
+UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
+SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
+BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+TK_BIN    := $(CURDIR)/$B/threadkeeper
+TK_LAB    := $(CURDIR)/$B/tests/slack_lab/slack_lab
+TK_DOUBLE := $(CURDIR)/$B/tests/agent_double/cursor-agent
+PROGRAMS  := $B/threadkeeper $B/tests/slack_lab/slack_lab $B/tests/agent_double/cursor-agent
+export VARIANT TK_BIN TK_LAB TK_DOUBLE
 
 .PHONY: all
 all: $B/threadkeeper ## build build/release/threadkeeper
@@ -48,11 +66,125 @@ all: $B/threadkeeper ## build build/release/threadkeeper
 $B/threadkeeper: $B/bot/main.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/slack_lab/slack_lab: $(LAB_OBJ) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/tests/agent_double/cursor-agent: $(DOUBLE_OBJ) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# A scenario starts the three programs, so they are built first; it does not link them.
+$(SCENARIO_TESTS): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BENCHES): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+ifeq ($(VARIANT),fuzz)
+$(FUZZERS): $B/%: $B/%.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+endif
+
+$(LIB): $(OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
 
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# A target that anyone may call first installs what is missing; only then may make look at the
+# rest, hence the second make.
+AGAIN = @scripts/install-deps && $(MAKE) --no-print-directory
+
+.PHONY: check tests asan tsan valgrind coverage
+check: ## run every test; ends with "N passed, N failed"
+	$(AGAIN) tests
+
+tests: $(UNIT_TESTS) $(SCENARIO_TESTS)
+	@scripts/run-tests $(UNIT_TESTS) $(UNIT_SCRIPTS) $(SCENARIO_TESTS)
+
+asan: ## check under the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory VARIANT=asan check
+
+tsan: ## check under the thread sanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan check
+
+valgrind: ## check under valgrind, the daemon included
+	@scripts/install-deps --dev
+	@$(MAKE) --no-print-directory VARIANT=valgrind check
+
+coverage: ## check, then the share of lines that ran, per file
+	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory VARIANT=cov check
+	@scripts/coverage build/cov
+
+.PHONY: fuzz fuzzers
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
+	@scripts/install-deps --dev
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
+
+fuzzers: $(FUZZERS)
+
+.PHONY: demo bench clients programs
+demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
+	$(AGAIN) programs
+	@scripts/demo
+
+bench: ## measure, beside the floor of this machine
+	$(AGAIN) benches
+
+clients: ## drive the Slack stand-in with Slack's own Node clients
+	@scripts/install-deps --dev
+	@$(MAKE) --no-print-directory programs
+	@tests/clients/run
+
+programs: $(PROGRAMS)
+
+.PHONY: benches
+benches: $(BENCHES)
+	@set -e; for bench in $(BENCHES); do $$bench; done
+
+.PHONY: lint format
+lint: ## format, clang-tidy, cppcheck, shellcheck, layers, banned calls, options against docs
+	@scripts/install-deps --dev
+	@scripts/lint
+
+format: ## rewrite the sources as .clang-format says
+	@clang-format -i $(wildcard */*.[ch] tests/*/*.[ch])
+
+.PHONY: example
+example: $B/threadkeeper ## write config/threadkeeper.example.yaml anew from the option table
+	@$B/threadkeeper config --example >config/.example.tmp
+	@mv config/.example.tmp config/threadkeeper.example.yaml
+
+UNIT_DIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper
+ETC_FILE := /etc/threadkeeper/threadkeeper.yaml
+
+.PHONY: install uninstall clean help
+install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
+	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
+	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
+	install -d $(UNIT_DIR)
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
+	chmod 0644 $(UNIT_DIR)/threadkeeper.service
+ifeq ($(DESTDIR),)
+	scripts/create-user
+	test -e $(ETC_FILE) || install -m 0640 -g threadkeeper config/threadkeeper.example.yaml $(ETC_FILE)
+endif
+
+uninstall: ## remove what install put there, not the configuration and the memory
+	rm -f $(DESTDIR)$(PREFIX)/bin/threadkeeper $(UNIT_DIR)/threadkeeper.service
+	rm -rf $(DOC_DIR)
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 14
 
 -include $(shell find $B -name '*.d' 2>/dev/null)

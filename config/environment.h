@@ -3,8 +3,8 @@
  * that are taken out of the process's environment but stay readable here for a reload.
  *
  * Owns:    the names of variables that held a secret, and the values it took out. They belong
- * to the process like the environment itself, so there is one set of them. Threads: startup or
- * loop, like loading.
+ *          to the process like the environment itself, so there is one set of them.
+ * Threads: startup or loop, like loading.
  */
 #ifndef CONFIG_ENVIRONMENT_H
 #define CONFIG_ENVIRONMENT_H
