@@ -70,8 +70,9 @@ void slack_socket_free(struct slack_socket *socket); /* NULL is fine; stop first
 void slack_socket_start(struct slack_socket *socket);
 
 /*
- * Closes every link with 1000 so that no ghost stays registered, aborts after a second. True
- * once all are gone; call again from the loop until then.
+ * Begins to close every link with 1000, so that no ghost stays registered; what does not close
+ * is aborted after a second. Serve the loop until slack_socket_is_stopped(). A stopped socket
+ * does not start again.
  */
 void slack_socket_stop(struct slack_socket *socket);
 bool slack_socket_is_stopped(const struct slack_socket *socket);
