@@ -51,6 +51,11 @@ $B/threadkeeper: $B/bot/main.o $(LIB)
 $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$B/tests/slack_lab/slack_lab: $(LAB_SRC:%.c=$B/%.o) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/tests/slack_lab/page.o: tests/slack_lab/page.html
+
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
