@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/http.h"
 #include "base/queue.h"
+#include "slack/socket.h"
 
 #define REQUESTS_MAX           64
 #define ANSWER_MAX_BYTES       (64 * 1024)
@@ -175,6 +176,26 @@ static void *run(void *argument)
     }
     http_free(http);
     return NULL;
+}
+
+int slack_socket_check_token(const char *api_url, const char *app_token, struct err *err)
+{
+    struct slack_opener opener = {
+        .url = xasprintf("%sapps.connections.open", api_url),
+        .authorization = xasprintf("Authorization: Bearer %s", app_token),
+    };
+    struct slack_opener_answer answer = { 0 };
+    struct http *http = http_new();
+    int rc = 0;
+
+    ask_slack(&opener, http, &answer);
+    if (answer.result != SLACK_OPENING_OK)
+        rc = err_set(err, answer.result == SLACK_OPENING_FATAL ? ERR_AUTH : ERR_TEMP, "%s",
+                     answer.err.message);
+    http_free(http);
+    free(opener.url);
+    free(opener.authorization);
+    return rc;
 }
 
 struct slack_opener *slack_opener_new(const struct slack_opener_options *options)

@@ -29,6 +29,7 @@ int slack_auth_test(struct slack_web *web, struct slack_identity *ret_identity, 
     copy_text(answer, "user", found.user, sizeof(found.user));
     copy_text(answer, "url", found.url, sizeof(found.url));
     snprintf(found.scopes, sizeof(found.scopes), "%s", web->answer.scopes);
+    found.server_wall_s = http_server_wall_s(&web->answer);
     if (!*found.team_id || !*found.user_id)
         return err_set(err, ERR_REMOTE, "auth.test: the answer names no team or no user");
     *ret_identity = found;
