@@ -312,9 +312,12 @@ static void conversations_have_the_fixed_keys(void **state)
 
 static void access_lists_decide(void **state)
 {
-    char *ann[] = { "UANN" };
-    char *general[] = { "C1" };
-    char *bots[] = { "B9" };
+    char ann_id[] = "UANN";
+    char general_id[] = "C1";
+    char bot_id[] = "B9";
+    char *ann[] = { ann_id };
+    char *general[] = { general_id };
+    char *bots[] = { bot_id };
     struct config config = {
         .access.allow_users = { ann, 1 },
         .access.allow_channels = { general, 1 },
