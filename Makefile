@@ -51,6 +51,9 @@ $B/threadkeeper: $B/bot/main.o $(LIB)
 $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$B/tests/agent_double/cursor-agent: $(patsubst %.c,$B/%.o,$(DOUBLE_SRC)) $(filter $B/base/%,$(LIB))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
