@@ -83,7 +83,8 @@ static void read_token(struct loader *loader, const char *token_key, const char 
                        option_of(token_key)->accepted);
     else
         log_add_secret(buf_text(&token));
-    explicit_bzero(token.data, token.len);
+    if (token.data)
+        explicit_bzero(token.data, token.len);
 }
 
 struct token {

@@ -94,7 +94,8 @@ int config_load(const char *path, bool needs_slack, struct config **ret_config,
     apply(&loader, &text);
     problems_count = loader.problems_count;
     loader_deinit(&loader);
-    explicit_bzero(text.data, text.len); /* it may hold tokens */
+    if (text.data)
+        explicit_bzero(text.data, text.len); /* it may hold tokens */
     if (problems_count) {
         config_unref(config);
         return err_set(err, ERR_INPUT, "%s: %zu problem%s", path, problems_count,

@@ -70,9 +70,9 @@ static void show(const struct option *option, const char *text, struct buf *wron
     size_t cut = utf8_cut(text, len, SHOWN_MAX_BYTES);
     AUTO_FREE char *head = xstrndup(text, cut);
 
+    buf_init(&shown, SHOWN_MAX_BYTES * 8);
     if (option->is_secret)
         return;
-    buf_init(&shown, SHOWN_MAX_BYTES * 8);
     tree_print_text(&shown, head);
     if (*buf_text(&shown) == '"')
         buf_printf(wrong, "%s%s ", buf_text(&shown), cut < len ? "..." : "");
