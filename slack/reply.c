@@ -325,6 +325,8 @@ static int64_t status_due(const struct slack_reply *reply)
 {
     if (reply_is_status_in_message(reply))
         return CLOCK_FOREVER_MS;
+    if (!*reply->status && reply_has_pending(reply))
+        return CLOCK_FOREVER_MS; /* the text that ended it comes first, and may replace it */
     if (strcmp(reply->status, reply->shown_status) != 0)
         return reply->status_at_ms + STATUS_INTERVAL_MS;
     return *reply->status ? reply->status_at_ms + STATUS_REFRESH_MS : CLOCK_FOREVER_MS;

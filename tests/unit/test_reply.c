@@ -217,7 +217,9 @@ static void a_long_answer_rolls_over_with_fences_whole(void **state)
         part = next;
     }
     CHECK_INT(messages >= 4, true, "several messages");
-    CHECK_INT(f.states, peer_count(f.peer, "chat.startStream"), "each told");
+    CHECK_INT(f.states,
+              peer_count(f.peer, "chat.startStream") + peer_count(f.peer, "chat.postMessage"),
+              "each told");
     tear_down(&f);
 }
 
@@ -414,12 +416,12 @@ static void edits_keep_three_seconds_apart(void **state)
 
     (void)state;
     set_up(&f, SLACK_REPLY_EDIT, "1.1");
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < 110; i++) {
         say(&f, "word ");
         run_for(&f, 100);
     }
     CHECK_INT(peer_count(f.peer, "chat.postMessage"), 1, "one message");
-    CHECK_INT(peer_count(f.peer, "chat.update"), 3, "after 3, 6 and 9 s of 12");
+    CHECK_INT(peer_count(f.peer, "chat.update"), 3, "after 3, 6 and 9 s of 11");
     end(&f, "");
     tear_down(&f);
 }
