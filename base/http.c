@@ -13,6 +13,8 @@ struct http {
     CURL *curl;
     struct http_response *response; /* while a request runs */
     const atomic_bool *cancelled;
+    const char *unsent; /* of the request's body */
+    size_t unsent_len;
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -121,6 +123,18 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
     return http->cancelled && atomic_load(http->cancelled);
 }
 
+static size_t on_send(char *out, size_t size, size_t count, void *user)
+{
+    struct http *http = user;
+    size_t len = size * count < http->unsent_len ? size * count : http->unsent_len;
+
+    if (len)
+        memcpy(out, http->unsent, len);
+    http->unsent += len;
+    http->unsent_len -= len;
+    return len;
+}
+
 static void set_fixed_options(struct http *http)
 {
     CURL *curl = http->curl;
@@ -172,7 +186,15 @@ static void set_request(struct http *http, const struct http_request *request,
     if (strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+        /*
+         * Not CURLOPT_POSTFIELDS: when a kept connection ends without an answer, libcurl would
+         * quietly send those again, although the peer may have acted on them. What a read
+         * function has handed out cannot be rewound, so that the caller is told instead.
+         */
+        http->unsent = request->body ? request->body : "";
+        http->unsent_len = request->body ? request->body_len : 0;
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+        curl_easy_setopt(curl, CURLOPT_READDATA, http);
     }
 }
 

@@ -76,10 +76,12 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
     reply->mode = options->mode;
     reply->on_state = options->on_state;
     reply->context = options->context;
-    reply->messages = metrics_counter(options->metrics, "reply_messages_total", "",
-                                      "Messages that answers were written into.");
-    reply->fallbacks = metrics_counter(options->metrics, "reply_fallbacks_total", "",
-                                       "Streams that had to go on by posting and editing.");
+    if (options->metrics) {
+        reply->messages = metrics_counter(options->metrics, "reply_messages_total", "",
+                                          "Messages that answers were written into.");
+        reply->fallbacks = metrics_counter(options->metrics, "reply_fallbacks_total", "",
+                                           "Streams that had to go on by posting and editing.");
+    }
     buf_init(&reply->text, ANSWER_MAX_BYTES);
     buf_init(&reply->safe, ANSWER_MAX_BYTES * 3);
     reply->stream_budget = STREAM_BUDGET_BYTES;
@@ -235,6 +237,11 @@ static bool has_threads(const struct slack_reply *reply)
     return *reply->thread_ts != '\0';
 }
 
+bool reply_is_status_in_message(const struct slack_reply *reply)
+{
+    return !has_threads(reply) || (reply->features && atomic_load(&reply->features->no_status));
+}
+
 /* Remembers when this app or workspace knows no such method; anything else is only logged. */
 static void note_unsupported(struct slack_reply *reply, atomic_bool *feature,
                              const struct err *err)
@@ -316,8 +323,10 @@ void slack_reply_set_status(struct slack_reply *reply, const char *status, int64
 /* When the status line is due, INT64_MAX when it is not. */
 static int64_t status_due(const struct slack_reply *reply)
 {
-    if (!has_threads(reply) || (reply->features && atomic_load(&reply->features->no_status)))
+    if (reply_is_status_in_message(reply))
         return CLOCK_FOREVER_MS;
+    if (!*reply->status && reply_has_pending(reply))
+        return CLOCK_FOREVER_MS; /* the text that ended it comes first, and may replace it */
     if (strcmp(reply->status, reply->shown_status) != 0)
         return reply->status_at_ms + STATUS_INTERVAL_MS;
     return *reply->status ? reply->status_at_ms + STATUS_REFRESH_MS : CLOCK_FOREVER_MS;
@@ -364,7 +373,7 @@ static int64_t stream_due(const struct slack_reply *reply)
 
 static int64_t edit_due(const struct slack_reply *reply)
 {
-    bool has_status = *reply->status && !has_threads(reply);
+    bool has_status = *reply->status && reply_is_status_in_message(reply);
     bool is_open = reply->part.kind == PART_EDIT;
 
     if (reply->is_resuming || reply->is_stopped)
@@ -392,10 +401,14 @@ static void tick_text(struct slack_reply *reply, int64_t now_ms)
 {
     struct err err = { 0 };
     bool by_edit = reply->part.kind == PART_EDIT || reply->kind == PART_EDIT;
+    enum part_kind kind = reply->kind;
     int rc = by_edit ? reply_edit_step(reply, false, "", &err)
                      : reply_stream_step(reply, now_ms, &err);
 
-    reply->last_write_ms = now_ms;
+    if (rc == 0 || reply->part.kind != PART_NONE)
+        reply->last_write_ms = now_ms;
+    if (rc < 0 && reply->kind != kind) /* not by stream: the other way at once */
+        return;
     if (rc == 0) {
         reply->retry_delay_ms = 0;
         reply->pending_since_ms = -1;

@@ -50,7 +50,7 @@ struct slack_reply {
     enum part_kind kind; /* of the next message: STREAM, EDIT, or NONE until the end (post) */
     void (*on_state)(void *context, const char *state);
     void *context;
-    struct metric *messages;
+    struct metric *messages; /* NULL: not counted */
     struct metric *fallbacks;
 
     char cut[4]; /* the start of a character whose rest has not come */
@@ -100,6 +100,7 @@ bool reply_has_pending(const struct slack_reply *reply);
 
 /* reply.c */
 void reply_tell_state(struct slack_reply *reply);
+bool reply_is_status_in_message(const struct slack_reply *reply);
 void reply_mark_processing(struct slack_reply *reply);
 
 #endif

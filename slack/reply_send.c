@@ -21,6 +21,12 @@ static bool is_error(const struct slack_reply *reply, const char *name)
     return strcmp(reply->web->error, name) == 0;
 }
 
+static void count(struct metric *metric)
+{
+    if (metric)
+        metric_add(metric, 1);
+}
+
 static bool is_blank(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -81,7 +87,7 @@ static void turn_into_edit(struct slack_reply *reply, const char *why)
 
     log_info("channel=%s ts=%s stream goes on by editing: %s", reply->channel, reply->part.ts,
              why);
-    metric_add(reply->fallbacks, 1);
+    count(reply->fallbacks);
     if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, NULL, &err) < 0)
         log_debug("%s", err.message);
     reply->part.kind = PART_EDIT;
@@ -203,7 +209,7 @@ static int fail_start(struct slack_reply *reply, const struct err *err)
     }
     log_info("channel=%s no stream, posting and editing instead: %s", reply->channel,
              err->message);
-    metric_add(reply->fallbacks, 1);
+    count(reply->fallbacks);
     reply->kind = PART_EDIT;
     if (reply->mode == SLACK_REPLY_AUTO && reply->features && is_stream_unsupported(reply))
         atomic_store(reply->is_direct ? &reply->features->no_stream_direct
@@ -229,7 +235,7 @@ static int open_stream(struct slack_reply *reply, const struct chunk *chunk, int
     memcpy(reply->part.ts, ts, sizeof(ts));
     note_sent(reply, chunk);
     reply->shown_status[0] = '\0'; /* the stream takes the place of the status line */
-    metric_add(reply->messages, 1);
+    count(reply->messages);
     reply_tell_state(reply);
     return 0;
 }
@@ -356,7 +362,7 @@ static void build_content(const struct slack_reply *reply, bool is_last, const c
     }
     if (piece == len && *tail)
         buf_printf(content, "%s%s", content->len ? "\n\n" : "", tail);
-    if (piece == len && !is_last && *reply->status)
+    if (piece == len && !is_last && *reply->status && reply_is_status_in_message(reply))
         buf_printf(content, "%s_%s_", content->len ? "\n\n" : "", reply->status);
     *ret_piece = piece;
 }
@@ -378,7 +384,7 @@ static int post_part(struct slack_reply *reply, const char *content, struct err 
         return fail_post(reply);
     reply->part = (struct part){ .kind = PART_EDIT, .sent = reply->done };
     memcpy(reply->part.ts, ts, sizeof(ts));
-    metric_add(reply->messages, 1);
+    count(reply->messages);
     reply_tell_state(reply);
     return 0;
 }
