@@ -158,9 +158,15 @@ static inline int lab_commit(struct lab *lab, struct conversation *conversation,
                              const int64_t *ids, size_t count, struct err *err)
 {
     struct memory_turn turns[2] = {
-        { .role = MEMORY_ROLE_USER, .author = "U1", .text = question, .slack_ts = slack_ts,
+        { .role = MEMORY_ROLE_USER,
+          .author = "U1",
+          .text = question,
+          .slack_ts = slack_ts,
           .at_wall_s = 1790000000 },
-        { .role = MEMORY_ROLE_ASSISTANT, .author = "", .text = answer, .slack_ts = "",
+        { .role = MEMORY_ROLE_ASSISTANT,
+          .author = "",
+          .text = answer,
+          .slack_ts = "",
           .at_wall_s = 1790000005 },
     };
 

@@ -101,8 +101,8 @@ static size_t pending_after(struct lab *lab, int64_t after_id, struct ledger_ent
     struct memory_stats stats;
     size_t count = 0;
 
-    assert_int_equal(
-        memory_pending_messages(lab->memory, after_id, entries, max, &count, NULL), 0);
+    assert_int_equal(memory_pending_messages(lab->memory, after_id, entries, max, &count, NULL),
+                     0);
     memory_get_stats(lab->memory, &stats);
     if (!after_id && count < max)
         CHECK_INT(stats.pending, count, "the figure agrees with the rows");
