@@ -120,19 +120,18 @@ static bool use_ticket(struct links *links, const char *text, bool *ret_debug)
 bool links_admit(struct links *links, struct lws *wsi)
 {
     char path[64] = "";
-    char ticket[64] = "";
-    char flag[16] = "";
+    char argument[64] = "";
+    char flag[32] = "";
     bool debug = false;
+    const char *ticket = lws_get_urlarg_by_name(wsi, "ticket=", argument, sizeof(argument));
+    const char *wanted = lws_get_urlarg_by_name(wsi, "debug_reconnects=", flag, sizeof(flag));
 
     lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI);
-    lws_get_urlarg_by_name(wsi, "ticket=", ticket, sizeof(ticket));
-    if (strcmp(path, "/link/") != 0 || !use_ticket(links, ticket, &debug)) {
+    if (strcmp(path, "/link/") != 0 || !use_ticket(links, ticket ? ticket : "", &debug)) {
         journal_violation(links->lab->journal, "bad_ticket", json_pack("{s:s}", "path", path));
         return false;
     }
-    if (lws_get_urlarg_by_name(wsi, "debug_reconnects=", flag, sizeof(flag)))
-        debug = debug || strcmp(flag, "true") == 0;
-    links->admitted_debug = debug;
+    links->admitted_debug = debug || (wanted && strcmp(wanted, "true") == 0);
     return true;
 }
 
