@@ -95,7 +95,7 @@ static void recorded(void *context, enum ledger_outcome outcome, struct ledger_e
                      void *user_data)
 {
     struct bench *bench = context;
-    intptr_t number = (intptr_t)user_data;
+    ptrdiff_t number = (int64_t *)user_data - bench->sent_us;
 
     if (outcome != LEDGER_NEW)
         fprintf(stderr, "event %ld was not recorded: %d\n", (long)number, (int)outcome);
@@ -130,7 +130,7 @@ static void send_event(struct bench *bench, const char *prefix, int number)
                                       .engages = true,
                                       .on_recorded = recorded,
                                       .context = bench,
-                                      .user_data = (void *)(intptr_t)number };
+                                      .user_data = &bench->sent_us[number] };
 
     bench->sent_us[number] = clock_now_us();
     while (!memory_record_message(bench->memory, &request))
