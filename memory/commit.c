@@ -49,7 +49,7 @@ static void batch_add_pack(struct batch *batch, const char *key, const struct pa
     struct memory_turn turn;
     size_t offset = 0;
 
-    while (pack_next(pack, &offset, &turn))
+    for (uint32_t i = 0; i < pack->count && pack_next(pack, &offset, &turn); i++)
         batch_add_turn(batch, key, &turn, first_seq++);
 }
 
@@ -233,6 +233,7 @@ struct unsaved_row {
     int64_t id;
     char *key;
     int64_t first_seq;
+    int64_t claimed; /* turns that should be in it */
     struct pack pack;
 };
 
@@ -257,14 +258,19 @@ static int read_rows(struct db *db, struct unsaved_row *rows, size_t *ret_count,
         const void *bytes = sqlite3_column_blob(statement, 5);
         uint32_t len = (uint32_t)sqlite3_column_bytes(statement, 5);
 
+        int64_t most = len / PACK_TURN_MIN_BYTES;
+
         row->id = sqlite3_column_int64(statement, 0);
+        row->claimed = sqlite3_column_int64(statement, 4);
         row->key = xstrdup((const char *)sqlite3_column_text(statement, 1));
         row->first_seq = sqlite3_column_int64(statement, 2);
-        row->pack = (struct pack){ .bytes = xcalloc(1, len + 1),
-                                   .len = len,
-                                   .capacity = len + 1,
-                                   .count = (uint32_t)sqlite3_column_int64(statement, 4),
-                                   .base_wall_s = sqlite3_column_int64(statement, 3) };
+        row->pack = (struct pack){
+            .bytes = xcalloc(1, len + 1),
+            .len = len,
+            .capacity = len + 1,
+            .count = (uint32_t)(row->claimed < 0 || row->claimed > most ? most : row->claimed),
+            .base_wall_s = sqlite3_column_int64(statement, 3)
+        };
         if (len)
             memcpy(row->pack.bytes, bytes, len);
     }
@@ -281,7 +287,10 @@ static int apply_row(struct commit_path *path, struct db *db, const struct unsav
 
     batch_init(&batch, row->pack.count);
     batch_add_pack(&batch, row->key, &row->pack, first_seq);
-    batch_add_trim(&batch, row->key, first_seq + row->pack.count - 1,
+    if ((int64_t)batch.count != row->claimed)
+        log_err("unsaved turns are damaged: conversation=%s readable=%zu of=%lld", row->key,
+                batch.count, (long long)row->claimed);
+    batch_add_trim(&batch, row->key, first_seq + (int64_t)batch.count - 1,
                    atomic_load(&path->max_turns));
     rc = store->ops->apply(store, store->ops->joins_journal ? db : NULL, batch.mutations,
                            batch.count, err);

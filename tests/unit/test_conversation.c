@@ -304,6 +304,42 @@ static void keeps_turns_aside_until_the_snapshot(void **state)
     lab_remove(&lab);
 }
 
+static void execute(const struct lab *lab, const char *sql)
+{
+    AUTO_FREE char *path = xasprintf("%s/threadkeeper.db", lab->directory);
+    sqlite3 *handle = NULL;
+
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(handle);
+}
+
+static void takes_what_is_readable_of_damaged_turns(void **state)
+{
+    struct lab lab;
+    AUTO_FREE char *text = NULL;
+
+    (void)state;
+    lab_prepare(&lab);
+    lab_open(&lab);
+    lab_close(&lab);
+    /* "x", "y" and half a third; counts that lie in both directions. */
+    execute(&lab,
+            "INSERT INTO unsaved(conversation, first_seq, base_wall_s, count, turns) VALUES"
+            "('k', 1, 0, 3, x'010000000000000078000000"
+            "010000010000000079000000"
+            "790000000900'),"
+            "('none', 1, 0, 9000000000, x''), ('minus', 1, 0, -1, x'00'),"
+            "('few', 1, 0, 1, x'00000000000000000000000000000000000000000000')");
+    lab_open(&lab);
+    text = lab_context(&lab, "k");
+    CHECK_HOLDS(text, "\"x\"", "the first");
+    CHECK_HOLDS(text, "\"y\"", "the second");
+    CHECK_INT(count_rows(&lab, "SELECT count(*) FROM turn"), 3, "and one of the last row");
+    CHECK_INT(count_rows(&lab, "SELECT count(*) FROM unsaved"), 0, "it does not come back");
+    lab_remove(&lab);
+}
+
 static void never_loses_what_no_snapshot_holds_from_ram(void **state)
 {
     struct lab lab;
@@ -503,6 +539,7 @@ TEST_MAIN(TEST(remembers_after_a_restart), TEST(keeps_a_turn_and_its_ledger_rows
           TEST(lends_nothing_to_a_conversation_begun_anew), TEST(orders_timestamps_as_numbers),
           TEST(lets_the_least_recently_used_go_but_never_a_pinned_one),
           TEST(lets_the_idle_go_after_their_time), TEST(keeps_turns_aside_until_the_snapshot),
+          TEST(takes_what_is_readable_of_damaged_turns),
           TEST(never_loses_what_no_snapshot_holds_from_ram), TEST(serves_many_at_once),
           TEST(loads_once_for_all_and_tries_again_after_a_failure),
           TEST(says_when_another_process_continued_the_conversation))
