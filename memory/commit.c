@@ -107,6 +107,14 @@ static int commit_apply(struct journal_job *base, struct db *db, struct err *err
                               &job->pending_change, err);
 }
 
+static void note_unsaved(struct commit_path *path, int64_t id)
+{
+    int64_t newest = atomic_load(&path->unsaved_id);
+
+    while (id > newest && !atomic_compare_exchange_weak(&path->unsaved_id, &newest, id))
+        ;
+}
+
 static void schedule_snapshot(struct commit_path *path)
 {
     int64_t due_ms = CLOCK_FOREVER_MS;
@@ -203,8 +211,10 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
         return -1;
     }
     conversation_append(path->conversations, conversation, turns, turns_count, job.unsaved_id);
-    if (job.unsaved_id)
+    if (job.unsaved_id) {
+        note_unsaved(path, job.unsaved_id);
         schedule_snapshot(path);
+    }
     return 0;
 }
 
@@ -257,7 +267,6 @@ static int read_rows(struct db *db, struct unsaved_row *rows, size_t *ret_count,
         struct unsaved_row *row = &rows[count++];
         const void *bytes = sqlite3_column_blob(statement, 5);
         uint32_t len = (uint32_t)sqlite3_column_bytes(statement, 5);
-
         int64_t most = len / PACK_TURN_MIN_BYTES;
 
         row->id = sqlite3_column_int64(statement, 0);
@@ -362,14 +371,20 @@ int commit_snapshot(struct commit_path *path, struct db *db, struct err *err)
     int rc;
 
     do {
+        /* Read first: whatever is committed and no longer in the table has been saved, be it
+         * by another process that opened the database. */
+        int64_t saved_id = atomic_load(&path->unsaved_id);
+
         rc = read_rows(db, rows, &count, &local);
         if (rc == 0 && count) {
             rc = save_rows(path, db, rows, count, false, &local);
             if (rc < 0 && local.kind == ERR_INPUT)
                 rc = save_one_by_one(path, db, rows, count, &local);
         }
-        if (rc == 0 && count && path->conversations)
-            conversations_note_saved(path->conversations, rows[count - 1].id);
+        if (count == SNAPSHOT_STEP_ROWS || (count && rows[count - 1].id > saved_id))
+            saved_id = rows[count - 1].id;
+        if (rc == 0)
+            conversations_note_saved(path->conversations, saved_id);
         free_rows(rows, count);
     } while (rc == 0 && count == SNAPSHOT_STEP_ROWS);
     if (rc < 0 && err)

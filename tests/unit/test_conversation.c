@@ -304,6 +304,32 @@ static void keeps_turns_aside_until_the_snapshot(void **state)
     lab_remove(&lab);
 }
 
+static void lets_go_what_another_process_saved(void **state)
+{
+    struct lab lab;
+    struct lab beside;
+    struct memory_stats stats;
+    int64_t give_up_ms = clock_now_ms() + LAB_WAIT_MS;
+
+    (void)state;
+    lab_prepare(&lab);
+    lab.options.durability = MEMORY_DURABILITY_INTERVAL;
+    lab.options.snapshot_interval_ms = 300;
+    lab.options.cache_ttl_ms = 1;
+    lab_open(&lab);
+    lab_say(&lab, "k", "q", "", "a");
+    beside = lab;
+    lab_open(&beside); /* takes up what is unsaved, as after a crash */
+    CHECK_INT(count_rows(&lab, "SELECT count(*) FROM unsaved"), 0, "it did");
+    do {
+        usleep(1000);
+        memory_get_stats(lab.memory, &stats);
+    } while (stats.conversations && clock_now_ms() < give_up_ms);
+    CHECK_INT(stats.conversations, 0, "nothing holds it in RAM any more");
+    lab_close(&beside);
+    lab_remove(&lab);
+}
+
 static void execute(const struct lab *lab, const char *sql)
 {
     AUTO_FREE char *path = xasprintf("%s/threadkeeper.db", lab->directory);
@@ -539,6 +565,7 @@ TEST_MAIN(TEST(remembers_after_a_restart), TEST(keeps_a_turn_and_its_ledger_rows
           TEST(lends_nothing_to_a_conversation_begun_anew), TEST(orders_timestamps_as_numbers),
           TEST(lets_the_least_recently_used_go_but_never_a_pinned_one),
           TEST(lets_the_idle_go_after_their_time), TEST(keeps_turns_aside_until_the_snapshot),
+          TEST(lets_go_what_another_process_saved),
           TEST(takes_what_is_readable_of_damaged_turns),
           TEST(never_loses_what_no_snapshot_holds_from_ram), TEST(serves_many_at_once),
           TEST(loads_once_for_all_and_tries_again_after_a_failure),
