@@ -93,9 +93,8 @@ void emit_begin(const struct arguments *arguments, const char *prompt)
 void emit_init(void)
 {
     AUTO_FREE char *cwd = getcwd(NULL, 0);
-    const char *model = turn.arguments->model && turn.arguments->model[0]
-                            ? turn.arguments->model
-                            : "Auto";
+    const char *model =
+        turn.arguments->model && turn.arguments->model[0] ? turn.arguments->model : "Auto";
 
     emit_event(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "system", "subtype", "init",
                          "apiKeySource", "env", "cwd", cwd ? cwd : "/", "model", model,
@@ -111,8 +110,7 @@ static json_t *message(const char *role, const char *text)
 
 void emit_prompt(void)
 {
-    AUTO_FREE char *clean =
-        utf8_clean_copy(turn.prompt, strlen(turn.prompt), TURN_MAX_BYTES);
+    AUTO_FREE char *clean = utf8_clean_copy(turn.prompt, strlen(turn.prompt), TURN_MAX_BYTES);
 
     emit_event(json_pack("{s:s, s:o}", "type", "user", "message", message("user", clean)),
                false);
@@ -120,9 +118,9 @@ void emit_prompt(void)
 
 void emit_thinking(const char *text)
 {
-    emit_event(json_pack("{s:s, s:s, s:s}", "type", "thinking", "subtype", "delta", "text",
-                         text),
-               true);
+    emit_event(
+        json_pack("{s:s, s:s, s:s}", "type", "thinking", "subtype", "delta", "text", text),
+        true);
     emit_event(json_pack("{s:s, s:s}", "type", "thinking", "subtype", "completed"), true);
 }
 
@@ -132,8 +130,7 @@ static void emit_assistant(const char *text, bool has_timestamp, bool has_model_
         json_pack("{s:s, s:o}", "type", "assistant", "message", message("assistant", text));
 
     if (has_model_call)
-        json_object_set_new(event, "model_call_id",
-                            json_sprintf("mc-%d", turn.model_calls));
+        json_object_set_new(event, "model_call_id", json_sprintf("mc-%d", turn.model_calls));
     emit_event(event, has_timestamp);
 }
 
@@ -200,8 +197,7 @@ void emit_result_with(bool is_error, const char *result_text)
         emit_raw_text(turn.segment.len ? buf_text(&turn.segment) : text);
         emit_raw_text("\n");
     }
-    if (turn.is_stream && turn.segment.len > 0 &&
-        strcmp(turn.arguments->format, "json") != 0)
+    if (turn.is_stream && turn.segment.len > 0 && strcmp(turn.arguments->format, "json") != 0)
         emit_assistant(buf_text(&turn.segment), false, false);
     emit_event(result, false);
 }

@@ -118,15 +118,15 @@ void record_start(const struct scenario *scenario, int argc, char **argv, const 
     umask(mask);
     if (!scenario->directory[0])
         return;
-    record = json_pack("{s:s, s:o, s:o, s:s*, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:o, "
-                       "s:o, s:I}",
-                       "scenario", scenario->name, "argv", strings(argv, argc), "env",
-                       strings(environ, -1), "cwd", cwd, "pid", (int)getpid(), "pgid",
-                       (int)getpgrp(), "sid", (int)getsid(0), "stdin", encoded, "stdin_eof",
-                       (int)has_input_eof, "fds", open_descriptors(), "blocked", signals(true),
-                       "ignored", signals(false), "umask", (int)mask, "limit_core",
-                       limit(RLIMIT_CORE), "limit_fsize", limit(RLIMIT_FSIZE), "at_ms",
-                       (json_int_t)clock_now_ms());
+    record = json_pack(
+        "{s:s, s:o, s:o, s:s*, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:o, "
+        "s:o, s:I}",
+        "scenario", scenario->name, "argv", strings(argv, argc), "env", strings(environ, -1),
+        "cwd", cwd, "pid", (int)getpid(), "pgid", (int)getpgrp(), "sid", (int)getsid(0),
+        "stdin", encoded, "stdin_eof", (int)has_input_eof, "fds", open_descriptors(), "blocked",
+        signals(true), "ignored", signals(false), "umask", (int)mask, "limit_core",
+        limit(RLIMIT_CORE), "limit_fsize", limit(RLIMIT_FSIZE), "at_ms",
+        (json_int_t)clock_now_ms());
     if (record)
         append_line(scenario, record);
 }

@@ -72,8 +72,9 @@ static const char *handed_on[] = { "CURSOR_API_KEY", "SLACK_BOT_TOKEN", NULL };
 
 static struct agent_spec plain_spec(void)
 {
-    static const char prompt[] = "\"BEGIN MESSAGE k\"\n--- BEGIN MESSAGE k (from U1) ---\nhello "
-                                 "there\n--- END MESSAGE k ---\n";
+    static const char prompt[] =
+        "\"BEGIN MESSAGE k\"\n--- BEGIN MESSAGE k (from U1) ---\nhello "
+        "there\n--- END MESSAGE k ---\n";
 
     return (struct agent_spec){
         .launcher = self_path,
@@ -151,11 +152,11 @@ static void read_to_end(struct agent_run *run, struct seen *seen)
     seen->result = *agent_run_result(run);
 }
 
-static void wait_for_text(struct agent_run *run, struct seen *seen)
+static void wait_for_text(struct agent_run *run, struct seen *seen, const char *text)
 {
     struct agent_event event = { 0 };
 
-    while (seen->text.len == 0) {
+    while (!strstr(buf_text(&seen->text), text)) {
         agent_run_next(run, clock_now_ms() + PATIENCE_MS, &event);
         note(seen, &event, 0);
         assert_int_not_equal(event.kind, AGENT_EVENT_ENDED);
@@ -461,8 +462,8 @@ static void an_agent_starts_in_a_clean_process(void **state)
               json_integer_value(json_object_get(record, "pid")), "a session of its own");
     CHECK_INT(json_integer_value(json_object_get(record, "umask")), 077, "umask");
     CHECK_INT(json_integer_value(json_object_get(record, "limit_core")), 0, "no core");
-    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")),
-              spec.max_output_bytes, "file size");
+    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")), spec.max_output_bytes,
+              "file size");
     CHECK_TEXT(json_string_value(json_object_get(record, "cwd")), workspace, "workspace");
     CHECK_INT(json_is_true(json_object_get(record, "stdin_eof")), 1, "the prompt ends");
     CHECK_INT(list_holds(argv, "stream-json"), 1, "argv");
@@ -608,12 +609,11 @@ static void a_live_run_is_taken_up_again(void **state)
     unlink(gate);
     start_for_attach("gate", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "closed. ");
     agent_run_free(run, true);
     assert_int_equal(agent_run_attach(&spec, id, &run, &err), 0);
     buf_clear(&seen.text);
-    wait_for_text(run, &seen);
-    CHECK_HOLDS(buf_text(&seen.text), "The gate is closed.", "events come again");
+    wait_for_text(run, &seen, "The gate is closed. "); /* all events come again */
     assert_int_equal(file_write(gate, "", 0, 0600, NULL), 0);
     read_to_end(run, &seen);
     CHECK_INT(seen.result.outcome, AGENT_OK, seen.result.cause);
@@ -685,15 +685,16 @@ static void a_run_that_died_unseen_is_lost(void **state)
     struct agent_run *run = NULL;
     struct seen seen;
     struct err err = { 0 };
+    siginfo_t info;
 
     (void)state;
     start_for_attach("hangmid", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "A partial answer");
     agent_run_free(run, true);
-    while (process_signal_run(id, 0, SIGKILL) > 0)
-        agent_reap_orphans();
-    agent_reap_orphans();
+    process_signal_run(id, 0, SIGKILL);
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        agent_reap_orphans(); /* until we have no child any more */
     assert_int_equal(agent_run_attach(&spec, id, &run, &err), 0);
     buf_clear(&seen.text);
     read_to_end(run, &seen);
@@ -716,7 +717,7 @@ static void freeing_a_live_run_kills_it(void **state)
     (void)state;
     start_for_attach("igterm", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "A partial answer");
     agent_run_free(run, false);
     check_nothing_left(id, "freed");
     seen_deinit(&seen);
