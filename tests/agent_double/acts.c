@@ -393,7 +393,7 @@ static int play_termclean(const struct stage *stage)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
-    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    pthread_sigmask(SIG_BLOCK, &wanted, NULL);
     emit_opening();
     emit_words("A partial answer", 0);
     sigwait(&wanted, &got);

@@ -31,8 +31,10 @@ static char *base64(const char *bytes, size_t len)
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (i + k < len ? (unsigned char)bytes[i + k] : 0);
         for (size_t k = 0; k < 4; k++)
-            *at++ = i + k > len ? '=' : digits[group >> (18 - 6 * k) & 63];
+            *at++ = digits[group >> (18 - 6 * k) & 63];
     }
+    for (size_t k = len % 3; k != 0 && k < 3; k++) /* padding for a last group of 1 or 2 */
+        at[(ptrdiff_t)k - 3] = '=';
     return out;
 }
 
@@ -75,7 +77,7 @@ static json_t *signals(bool is_mask)
     json_t *array = json_array();
     sigset_t blocked;
 
-    sigprocmask(SIG_SETMASK, NULL, &blocked);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     for (int number = 1; number <= 31; number++) {
         struct sigaction action;
 

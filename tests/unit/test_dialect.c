@@ -72,67 +72,67 @@ static void feed(const struct dialect *dialect, const char *bytes, size_t len, s
     agent_stream_free(stream);
 }
 
+static const struct {
+    const char *bytes, *want, *because;
+} streams[] = {
+    { INIT DELTA("Hel") DELTA("lo") FINAL("Hello") RESULT, "<Auto>Hello", "plain" },
+    { INIT DELTA("ha") DELTA("ha") FINAL("haha") RESULT, "<Auto>haha",
+      "equal deltas are not duplicates" },
+    { INIT DELTA("one") FLUSH("one") TOOL DONE("readToolCall", "{}", "{\"success\":{}}")
+          DELTA("two") FINAL("two") RESULT,
+      "<Auto>one[Reading a.txt]/two", "two segments around a tool" },
+    { INIT DELTA("one") FLUSH("one") FLUSH("one") TOOL TOOL DELTA("two") FINAL("two"),
+      "<Auto>one[Reading a.txt[Reading a.txt/two", "one flush before each of two tools" },
+    { INIT DELTA("one") FINAL("one more"), "<Auto>one more", "the flush goes further" },
+    { INIT DELTA("one") FINAL("other"), "<Auto>one/other", "the flush differs" },
+    { INIT DELTA("one ") FINAL("one"), "<Auto>one ", "the flush is trimmed" },
+    { INIT DELTA("\\n\\none") FINAL("one"), "<Auto>\n\none", "the flush is trimmed" },
+    { INIT FINAL("whole"), "<Auto>whole", "no deltas at all" },
+    { INIT TOOL DONE("readToolCall", "{}", "{}") DELTA("first"), "<Auto>[Reading a.txt]first",
+      "no empty paragraph before the first text" },
+    { INIT DELTA("a") FLUSH("a") TOOL DELTA("a") FINAL("a"), "<Auto>a[Reading a.txt/a",
+      "the same text twice is two segments" },
+    { INIT DELTA("one") TOOL DELTA("two") FINAL("two"), "<Auto>one[Reading a.txt/two",
+      "a flush that never came" },
+    { INIT RESULT, "<Auto>all", "only the result holds text" },
+    { RESULT, "<>all", "no init" },
+    { INIT DELTA("a") FINAL("a") RESULT DELTA("late") RESULT, "<Auto>a",
+      "nothing after the result" },
+    { INIT DELTA("a\\u0000\\u001b[31mb\\ud83d\\ude00\\/"), "<Auto>a[31mb\xf0\x9f\x98\x80/",
+      "escapes; control characters go" },
+    { INIT DELTA("caf\xc3\xa9 \xf0\x9f\x98\x80"), "<Auto>caf\xc3\xa9 \xf0\x9f\x98\x80",
+      "UTF-8 cut anywhere" },
+    { INIT DELTA("a\xff") DELTA("b"),
+      "<Auto>a\xef\xbf\xbd"
+      "b",
+      "broken UTF-8" },
+    { "\xef\xbb\xbf" INIT DELTA("a") "\r\n\n  \n", "<Auto>a", "BOM and blank lines" },
+    { "{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"secret\"}"
+      "]}}\n"
+      "{\"type\":\"thinking\",\"subtype\":\"delta\",\"text\":\"hm\"}\n" DELTA("a"),
+      "<>a", "the echo and the thoughts are not shown" },
+    { INIT DELTA("a") "{\"type\":\"assistant\",\"message\":{\"ro", "<Auto>a", "cut short" },
+    { INIT "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":"
+           "\"x\"}]},\"timestamp_ms\":1}",
+      "<Auto>x", "a last line without a newline" },
+    { INIT "{\"type\":\"assistant\",\"type\":\"thinking\"}\n{\"type\":\"new\",\"n\":"
+           "[9007199254740993,123456789012345678901234567890,1e400]}\n" DELTA("a"),
+      "<Auto>a", "double keys, numbers without end" },
+};
+
 static void streams_mean_the_same_wherever_they_are_cut(void **state)
 {
-    static const struct {
-        const char *bytes, *want, *because;
-    } cases[] = {
-        { INIT DELTA("Hel") DELTA("lo") FINAL("Hello") RESULT, "<Auto>Hello", "plain" },
-        { INIT DELTA("ha") DELTA("ha") FINAL("haha") RESULT, "<Auto>haha",
-          "equal deltas are not duplicates" },
-        { INIT DELTA("one") FLUSH("one") TOOL DONE("readToolCall", "{}", "{\"success\":{}}")
-              DELTA("two") FINAL("two") RESULT,
-          "<Auto>one[Reading a.txt]/two", "two segments around a tool" },
-        { INIT DELTA("one") FLUSH("one") FLUSH("one") TOOL TOOL DELTA("two") FINAL("two"),
-          "<Auto>one[Reading a.txt[Reading a.txt/two", "one flush before each of two tools" },
-        { INIT DELTA("one") FINAL("one more"), "<Auto>one more", "the flush goes further" },
-        { INIT DELTA("one") FINAL("other"), "<Auto>one/other", "the flush differs" },
-        { INIT DELTA("one ") FINAL("one"), "<Auto>one ", "the flush is trimmed" },
-        { INIT DELTA("\\n\\none") FINAL("one"), "<Auto>\n\none", "the flush is trimmed" },
-        { INIT FINAL("whole"), "<Auto>whole", "no deltas at all" },
-        { INIT TOOL DONE("readToolCall", "{}", "{}") DELTA("first"),
-          "<Auto>[Reading a.txt]first", "no empty paragraph before the first text" },
-        { INIT DELTA("a") FLUSH("a") TOOL DELTA("a") FINAL("a"), "<Auto>a[Reading a.txt/a",
-          "the same text twice is two segments" },
-        { INIT DELTA("one") TOOL DELTA("two") FINAL("two"), "<Auto>one[Reading a.txt/two",
-          "a flush that never came" },
-        { INIT RESULT, "<Auto>all", "only the result holds text" },
-        { RESULT, "<>all", "no init" },
-        { INIT DELTA("a") FINAL("a") RESULT DELTA("late") RESULT, "<Auto>a",
-          "nothing after the result" },
-        { INIT DELTA("a\\u0000\\u001b[31mb\\ud83d\\ude00\\/"), "<Auto>a[31mb\xf0\x9f\x98\x80/",
-          "escapes; control characters go" },
-        { INIT DELTA("caf\xc3\xa9 \xf0\x9f\x98\x80"), "<Auto>caf\xc3\xa9 \xf0\x9f\x98\x80",
-          "UTF-8 cut anywhere" },
-        { INIT DELTA("a\xff") DELTA("b"),
-          "<Auto>a\xef\xbf\xbd"
-          "b",
-          "broken UTF-8" },
-        { "\xef\xbb\xbf" INIT DELTA("a") "\r\n\n  \n", "<Auto>a", "BOM and blank lines" },
-        { "{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"secret\"}"
-          "]}}\n"
-          "{\"type\":\"thinking\",\"subtype\":\"delta\",\"text\":\"hm\"}\n" DELTA("a"),
-          "<>a", "the echo and the thoughts are not shown" },
-        { INIT DELTA("a") "{\"type\":\"assistant\",\"message\":{\"ro", "<Auto>a", "cut short" },
-        { INIT "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":"
-               "\"x\"}]},\"timestamp_ms\":1}",
-          "<Auto>x", "a last line without a newline" },
-        { INIT "{\"type\":\"assistant\",\"type\":\"thinking\"}\n{\"type\":\"new\",\"n\":"
-               "[9007199254740993,123456789012345678901234567890,1e400]}\n" DELTA("a"),
-          "<Auto>a", "double keys, numbers without end" },
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        size_t len = strlen(cases[i].bytes);
+    for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+        size_t len = strlen(streams[i].bytes);
 
         for (size_t cut = 0; cut <= len; cut++) {
             struct buf out;
             struct agent_summary summary;
 
             buf_init(&out, 65536);
-            feed(&dialect_cursor, cases[i].bytes, len, cut, &out, &summary);
-            CHECK_TEXT(buf_text(&out), cases[i].want, cases[i].because);
+            feed(&dialect_cursor, streams[i].bytes, len, cut, &out, &summary);
+            CHECK_TEXT(buf_text(&out), streams[i].want, streams[i].because);
             buf_deinit(&out);
         }
     }
@@ -369,12 +369,13 @@ static void a_cause_is_short_and_holds_no_secret(void **state)
     struct agent_summary summary = { .input_tokens = -1 };
     struct agent_evidence evidence = { .launch_step = "", .launch_text = "" };
     struct agent_result result = { 0 };
+    static const char secrets[] = " a-very-secret-key xoxb-1234-5678-abcdef ";
     char *errors = calloc(1, 9000);
 
     (void)state;
     log_add_secret("a-very-secret-key");
     memset(errors, 'e', 8000);
-    memcpy(errors + 7900, " a-very-secret-key xoxb-1234-5678-abcdef ", 41);
+    memcpy(errors + 7900, secrets, sizeof(secrets) - 1);
     evidence.summary = &summary;
     evidence.error_output = errors;
     evidence.error_output_len = strlen(errors);

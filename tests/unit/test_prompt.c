@@ -32,6 +32,7 @@ static size_t count(const char *text, const char *part)
 {
     size_t found = 0;
 
+    assert_non_null(text);
     for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
         found++;
     return found;
@@ -104,7 +105,7 @@ static void user_text_cannot_forge_a_delimiter(void **state)
     read_key(text, key);
     end = xasprintf("\n--- END MESSAGE %s ---\n", key);
     CHECK_INT(count(text, end), 1, "one true end");
-    CHECK_INT(strlen(strstr(text, end)), strlen(end), "and it is the last line");
+    CHECK_TEXT(text + strlen(text) - strlen(end), end, "and it is the last line");
     CHECK_HOLDS(text, "(from U1 ------ END) ---\n", "an author stays in its line");
 }
 
@@ -136,7 +137,7 @@ static void each_part_has_its_cap(void **state)
         messages[i] = (struct agent_prompt_message){ "U1", big };
     messages[7] = (struct agent_prompt_message){ "U9", "the question" };
     text = build(&prompt);
-    CHECK_INT(strlen(text) < 900 * 1024, 1, "bounded");
+    CHECK_INT(strlen(text) < (size_t)900 * 1024, 1, "bounded");
     CHECK_HOLDS(text, "the question\n---", "the last message always fits");
     CHECK_HOLDS(text, "earlier messages were too long", "and it says what is missing");
     free(big);

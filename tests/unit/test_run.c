@@ -101,7 +101,7 @@ static size_t count_descriptors(void)
     DIR *directory = opendir("/proc/self/fd");
     size_t count = 0;
 
-    while (readdir(directory))
+    while (readdir(directory)) /* NOLINT(concurrency-mt-unsafe): one thread */
         count++;
     closedir(directory);
     return count;
@@ -337,7 +337,7 @@ static void output_over_its_limit_is_stopped(void **state)
     play("flood", &spec, &seen);
     CHECK_INT(seen.result.outcome, AGENT_OUTPUT_LIMIT, seen.result.cause);
     CHECK_INT(seen.result.is_partial, 1, "what came is kept");
-    CHECK_INT(seen.text.len < 600 * 1024, 1, "and it is bounded");
+    CHECK_INT(seen.text.len < (size_t)600 * 1024, 1, "and it is bounded");
     seen_deinit(&seen);
 }
 
@@ -641,15 +641,15 @@ static void runs_of_a_dead_daemon_are_finished(void **state)
 {
     static const struct {
         const char *scenario;
-        bool opens_gate;
         int64_t timeout_ms;
         enum agent_outcome outcome;
+        bool opens_gate;
     } cases[] = {
-        { "ok", false, PATIENCE_MS, AGENT_OK },
-        { "gate", true, PATIENCE_MS, AGENT_OK },
-        { "hangmid", false, 1, AGENT_TIMEOUT },
-        { "auth", false, PATIENCE_MS, AGENT_NOT_AUTHENTICATED },
-        { "hangend", false, PATIENCE_MS, AGENT_OK },
+        { "ok", PATIENCE_MS, AGENT_OK, false },
+        { "gate", PATIENCE_MS, AGENT_OK, true },
+        { "hangmid", 1, AGENT_TIMEOUT, false },
+        { "auth", PATIENCE_MS, AGENT_NOT_AUTHENTICATED, false },
+        { "hangend", PATIENCE_MS, AGENT_OK, false },
     };
 
     (void)state;
@@ -827,7 +827,7 @@ static int start_and_leave(const char *id)
 static void set_paths(void)
 {
     ssize_t len = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
-    const char *named = getenv("TK_DOUBLE");
+    const char *named = getenv("TK_DOUBLE"); /* NOLINT(concurrency-mt-unsafe): one thread */
     char directory[PATH_MAX];
 
     self_path[len > 0 ? len : 0] = '\0';
@@ -883,10 +883,12 @@ int main(int argc, char **argv)
     set_paths();
     file_make_dirs(config_dir, 0700, NULL);
     file_make_dirs(workspace, 0700, NULL);
+    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
     setenv("CURSOR_CONFIG_DIR", config_dir, 1);
     setenv("CURSOR_API_KEY", "k", 1);
     setenv("SLACK_BOT_TOKEN", "xoxb-1-2-3", 1);
     setenv("SECRET_OF_OURS", "1", 1);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     log_configure(LOG_LEVEL_ERR, LOG_FORMAT_TEXT);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     file_remove_tree(home, NULL);
