@@ -489,7 +489,7 @@ static int play_splitutf8(const struct stage *stage)
         "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
         "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 "
         "caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
-    const char *at = strchr(line, '\xf0') + 2;
+    const char *at = strstr(line, "\xf0") + 2;
     int pause_ms = (int)number(stage, "pause_ms", 30);
 
     emit_opening();

@@ -74,7 +74,7 @@ static void a_process_is_named_by_pid_and_start(void **state)
     CHECK_INT(self.group, getpgrp(), "group");
     CHECK_INT(self.session, getsid(0), "session");
     fd = process_open(getpid(), self.start_ticks);
-    CHECK_INT(fd >= 0, 1, "the right start");
+    CHECK_INT(fd >= 0 || errno == ENOSYS, 1, "the right start"); /* valgrind has none */
     CHECK_INT(process_open(getpid(), self.start_ticks + 1), -1, "another process");
     CHECK_INT(process_age_ms(self.start_ticks) >= 0, 1, "it is not from the future");
     CHECK_INT(process_age_ms(self.start_ticks) < 600000, 1, "nor old");

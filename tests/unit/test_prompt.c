@@ -32,8 +32,8 @@ static size_t count(const char *text, const char *part)
 {
     size_t found = 0;
 
-    assert_non_null(text);
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+    for (const char *at = text ? strstr(text, part) : NULL; at;
+         at = strstr(at + strlen(part), part))
         found++;
     return found;
 }
