@@ -225,9 +225,18 @@ static void find_members(struct snapshot *all, const char *run_id, pid_t leader)
 static void signal_process(const struct process_stat *stat, int signal_number)
 {
     AUTO_FD int fd = process_open(stat->pid, stat->start_ticks);
+    struct process_stat now;
 
-    if (fd < 0)
+    /* Without a descriptor the pid is looked at once more, which leaves a gap of microseconds.
+     */
+    if (fd < 0) {
+        if (!process_read_stat(stat->pid, &now) || now.start_ticks != stat->start_ticks)
+            return;
+        kill(stat->pid, signal_number);
+        if (signal_number == SIGTERM)
+            kill(stat->pid, SIGCONT);
         return;
+    }
     syscall(SYS_pidfd_send_signal, fd, signal_number, NULL, 0U);
     if (signal_number == SIGTERM)
         syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0U);

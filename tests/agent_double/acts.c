@@ -207,8 +207,8 @@ static int play_slow(const struct stage *stage)
 /* Holds the run open until somebody makes the file `file=` (default: `gate` beside it). */
 static int play_gate(const struct stage *stage)
 {
-    AUTO_FREE char *otherwise = xasprintf(
-        "%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
+    AUTO_FREE char *otherwise =
+        xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
     AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
 
     emit_opening();
@@ -393,7 +393,7 @@ static int play_termclean(const struct stage *stage)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
-    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    pthread_sigmask(SIG_BLOCK, &wanted, NULL);
     emit_opening();
     emit_words("A partial answer", 0);
     sigwait(&wanted, &got);
@@ -428,8 +428,9 @@ static int play_nonl(const struct stage *stage)
     (void)stage;
     emit_opening();
     emit_words("No newline at the end.", 0);
-    emit_raw_text("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"
-                  "\"No newline at the end.\",\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}");
+    emit_raw_text(
+        "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"
+        "\"No newline at the end.\",\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}");
     return 0;
 }
 
@@ -486,8 +487,9 @@ static int play_splitutf8(const struct stage *stage)
 {
     static const char line[] =
         "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
-        "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
-    const char *at = strchr(line, '\xf0') + 2;
+        "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 "
+        "caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
+    const char *at = strstr(line, "\xf0") + 2;
     int pause_ms = (int)number(stage, "pause_ms", 30);
 
     emit_opening();
