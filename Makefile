@@ -183,7 +183,7 @@ install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
+	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|/usr/local/share/|$(PREFIX)/share/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
 	chmod 0644 $(UNIT_DIR)/threadkeeper.service
 ifeq ($(DESTDIR),)
 	scripts/create-user
