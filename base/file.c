@@ -109,6 +109,7 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 int file_remove_tree(const char *path, struct err *err)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): it is only so with FTW_CHDIR */
     if (nftw(path, remove_entry, WALK_MAX_FDS, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
         return err_set_errno(err, ERR_SYSTEM, "cannot remove %s", path);
     return 0;

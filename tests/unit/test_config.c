@@ -380,7 +380,7 @@ static void no_message_shows_a_token(void)
         AUTO_BUF struct buf problems = { 0 };
         struct config *config = load(cases[i], true, &problems);
 
-        CHECK_INT(i != 2 ? config == NULL : config == NULL, 1, cases[i]);
+        CHECK_INT(config == NULL, 1, cases[i]);
         CHECK_INT(strstr(buf_text(&problems), "verysecret123") == NULL, 1, buf_text(&problems));
     }
 }
