@@ -86,7 +86,8 @@ int file_make_dirs(const char *path, mode_t mode, struct err *err)
     AUTO_FREE char *partial = xstrdup(path);
     struct stat info;
 
-    for (char *slash = partial + (*path == '/'); (slash = strchr(slash, '/')) != NULL; slash++) {
+    for (char *slash = partial + (*path == '/'); (slash = strchr(slash, '/')) != NULL;
+         slash++) {
         *slash = '\0';
         if (mkdir(partial, mode) < 0 && errno != EEXIST)
             return err_set_errno(err, ERR_SYSTEM, "cannot make directory %s", partial);
