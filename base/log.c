@@ -177,7 +177,7 @@ static void make_clean(char **message)
 
 void log_line(enum log_level level, const char *module, const char *format, ...)
 {
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = { 0 };
     AUTO_FREE char *message = NULL;
     va_list args;
 
