@@ -171,8 +171,8 @@ format: ## rewrite the sources as .clang-format says
 
 .PHONY: example
 example: $B/threadkeeper ## write config/threadkeeper.example.yaml anew from the option table
-	@$B/threadkeeper config --example >config/.example.tmp
-	@mv config/.example.tmp config/threadkeeper.example.yaml
+	@$B/threadkeeper config --example >$B/example.yaml
+	@cp $B/example.yaml config/threadkeeper.example.yaml
 
 UNIT_DIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper

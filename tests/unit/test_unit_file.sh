@@ -91,7 +91,7 @@ grep -q '^KillMode=process$' "$unit" || status=1
 result "$status" "bad tokens and a bad configuration are not tried again, runs outlive a stop"
 
 status=0
-grep -q '^LoadCredential=app_token:' "$unit" && grep -q '^LoadCredential=bot_token:' "$unit" ||
+grep -q '^LoadCredential=threadkeeper.app_token$' "$unit" && grep -q '^LoadCredential=threadkeeper.bot_token$' "$unit" ||
     status=1
 result "$status" "tokens come as credentials"
 
