@@ -109,12 +109,13 @@ $B/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A target that anyone may call first installs what is missing; only then may make look at the
-# rest, hence the second make.
-AGAIN = @scripts/install-deps && $(MAKE) --no-print-directory
+# rest, hence the second make. It uses every processor unless -j was given.
+AGAIN = --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check tests asan tsan valgrind coverage
 check: ## run every test; ends with "N passed, N failed"
-	$(AGAIN) tests
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) tests
 
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS)
 	@scripts/run-tests $(UNIT_TESTS) $(UNIT_SCRIPTS) $(SCENARIO_TESTS)
@@ -137,22 +138,24 @@ coverage: ## check, then the share of lines that ran, per file
 .PHONY: fuzz fuzzers
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@$(MAKE) $(AGAIN) VARIANT=fuzz fuzzers
 	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 fuzzers: $(FUZZERS)
 
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
-	$(AGAIN) programs
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) programs
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
-	$(AGAIN) benches
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) benches
 
 clients: ## drive the Slack stand-in with Slack's own Node clients
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) $(AGAIN) programs
 	@tests/clients/run
 
 programs: $(PROGRAMS)
