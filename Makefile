@@ -76,6 +76,8 @@ $B/tests/slack_lab/slack_lab: $(LAB_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/slack_lab/page.o: tests/slack_lab/page.html # which it embeds
+
 $B/tests/agent_double/cursor-agent: $(DOUBLE_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
