@@ -89,12 +89,15 @@ enum agent_outcome {
 struct agent_result {
     enum agent_outcome outcome;
     char sentence[256]; /* for the person: plain, no paths, no stderr */
-    char cause[512];    /* for the log: exit status, signal, tail of stderr, masked */
+    char cause[2560];   /* for the log: exit status, signal, tail of stderr, masked */
     bool is_partial;    /* text was seen before it failed */
     int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
     int64_t duration_ms;
     size_t skipped_lines; /* garbage among the output */
 };
+
+/* "ok", "cancelled", ... for logs and metrics. */
+const char *agent_outcome_name(enum agent_outcome outcome);
 
 struct agent_run;
 

@@ -13,6 +13,8 @@ struct http {
     CURL *curl;
     struct http_response *response; /* while a request runs */
     const atomic_bool *cancelled;
+    const char *unsent; /* of the request's body */
+    size_t unsent_len;
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -99,6 +101,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
         if (end != value && !*end && seconds >= 0 && seconds < 86400)
             response->retry_after_ms = seconds * 1000;
     }
+    if (take_header(line, len, "date", response->date, sizeof(response->date)))
+        return len;
     take_header(line, len, "content-type", response->content_type,
                 sizeof(response->content_type));
     take_header(line, len, "x-oauth-scopes", response->scopes, sizeof(response->scopes));
@@ -117,6 +121,18 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
     (void)up_total;
     (void)up;
     return http->cancelled && atomic_load(http->cancelled);
+}
+
+static size_t on_send(char *out, size_t size, size_t count, void *user)
+{
+    struct http *http = user;
+    size_t len = size * count < http->unsent_len ? size * count : http->unsent_len;
+
+    if (len)
+        memcpy(out, http->unsent, len);
+    http->unsent += len;
+    http->unsent_len -= len;
+    return len;
 }
 
 static void set_fixed_options(struct http *http)
@@ -140,6 +156,19 @@ static void set_fixed_options(struct http *http)
     curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 4L);
 }
 
+/* What talks to this host never goes through a proxy, whatever the environment says. */
+static bool is_loopback_url(const char *url)
+{
+    static const char *const hosts[] = { "http://127.",  "http://localhost",  "http://[::1]",
+                                         "https://127.", "https://localhost", "https://[::1]" };
+
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        if (strncasecmp(url, hosts[i], strlen(hosts[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void set_request(struct http *http, const struct http_request *request,
                         struct curl_slist *headers)
 {
@@ -149,13 +178,23 @@ static void set_request(struct http *http, const struct http_request *request,
     curl_easy_reset(curl);
     set_fixed_options(http);
     curl_easy_setopt(curl, CURLOPT_URL, request->url);
+    if (is_loopback_url(request->url))
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     if (strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+        /*
+         * Not CURLOPT_POSTFIELDS: when a kept connection ends without an answer, libcurl would
+         * quietly send those again, although the peer may have acted on them. What a read
+         * function has handed out cannot be rewound, so that the caller is told instead.
+         */
+        http->unsent = request->body ? request->body : "";
+        http->unsent_len = request->body ? request->body_len : 0;
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+        curl_easy_setopt(curl, CURLOPT_READDATA, http);
     }
 }
 
@@ -201,6 +240,11 @@ int http_perform(struct http *http, const struct http_request *request,
     ret_response->was_sent = request_bytes > 0;
     curl_slist_free_all(headers);
     return code == CURLE_OK ? 0 : fail(http, code, err);
+}
+
+int64_t http_server_wall_s(const struct http_response *response)
+{
+    return *response->date ? (int64_t)curl_getdate(response->date, NULL) : -1;
 }
 
 void http_append_escaped(struct buf *out, const char *text)

@@ -35,6 +35,7 @@ struct http_response {
     long status;            /* 200, 429, ... */
     int64_t retry_after_ms; /* from Retry-After in seconds; -1 when absent or unreadable */
     char content_type[128]; /* "" when absent */
+    char date[64];          /* Date, "" when absent */
     char scopes[1024];      /* x-oauth-scopes, "" when absent */
     char request_id[128];   /* x-slack-req-id, "" when absent */
     bool was_sent; /* false: failed before a byte of the request left, so it was not executed */
@@ -58,6 +59,9 @@ void http_response_deinit(
  */
 int http_perform(struct http *http, const struct http_request *request,
                  struct http_response *ret_response, struct err *err);
+
+/* The server's clock as the Date header says, in seconds since 1970; -1 when it does not. */
+int64_t http_server_wall_s(const struct http_response *response);
 
 /* Appends `text` percent-encoded for a form or query. */
 void http_append_escaped(struct buf *out, const char *text);

@@ -70,8 +70,9 @@ void slack_socket_free(struct slack_socket *socket); /* NULL is fine; stop first
 void slack_socket_start(struct slack_socket *socket);
 
 /*
- * Closes every link with 1000 so that no ghost stays registered, aborts after a second. True
- * once all are gone; call again from the loop until then.
+ * Begins to close every link with 1000, so that no ghost stays registered; what does not close
+ * is aborted after a second. Serve the loop until slack_socket_is_stopped(). A stopped socket
+ * does not start again.
  */
 void slack_socket_stop(struct slack_socket *socket);
 bool slack_socket_is_stopped(const struct slack_socket *socket);
@@ -95,6 +96,13 @@ unsigned slack_socket_ready_links(const struct slack_socket *socket);
 
 /* One JSON object per link: state, generation, host, age, frames, num_connections. */
 void slack_socket_print_status(const struct slack_socket *socket, struct buf *out_json_array);
+
+/*
+ * Asks apps.connections.open once, for `threadkeeper check`: ERR_AUTH when the token or the app is
+ * refused (Slack's error name in the message), ERR_TEMP when Slack cannot be asked. Blocks, so never
+ * from the loop.
+ */
+int slack_socket_check_token(const char *api_url, const char *app_token, struct err *err);
 
 /* The lws protocol entry to put into the context's protocols table (struct lws_protocols). */
 const void *slack_socket_protocol(void);

@@ -38,22 +38,32 @@ size_t slack_text_unsafe_tail(const char *markdown, size_t len);
 void slack_text_append_escaped(struct buf *out, const char *text);
 
 /*
- * Splits long Markdown. *state is zeroed by the caller at the start of the answer and carries
- * whether a code fence is open. Given the rest of the answer, returns how many bytes of it
- * belong to this part (<= limit): cut at the last blank line, else newline outside a fence,
- * else newline inside, else space, never inside a UTF-8 sequence or a <...> entity; `ret_close`
- * gets what must follow the part (the closing fence, or nothing), `ret_reopen` what must
- * precede the next.
+ * Where in its lines and code fences an answer is. Zeroed at the start of the answer; only
+ * slack_split_advance() changes it.
  */
 struct slack_split {
-    char fence[16];     /* the open fence's marker such as "```", "" for none */
-    char info[64];      /* its info string */
-    bool at_line_start; /* internal */
+    char fence[16]; /* the open fence's marker such as "```", "" for none */
+    char info[64];  /* its info string */
+    char line[96];  /* internal: the start of a line whose end has not come yet */
+    size_t line_len;
 };
+
+/*
+ * Splits long Markdown. Given the state and the rest of the answer, returns how many bytes of
+ * it belong to this part: all of it when that fits, else up to the last blank line, else
+ * newline outside a fence, else newline inside, else space, never inside a UTF-8 sequence, a
+ * <...> entity or a link. `ret_close` gets what must follow the part (the closing fence, or
+ * nothing) - part and closing together are at most `limit` bytes - and `ret_reopen` what must
+ * precede the next part, if there is one. Not 0 unless `len` is 0 or `limit` is under 64.
+ */
 size_t slack_text_split(const struct slack_split *state, const char *markdown, size_t len,
                         size_t limit, struct buf *ret_close, struct buf *ret_reopen);
 
 /* Advances *state over `len` bytes of Markdown that were sent. */
 void slack_split_advance(struct slack_split *state, const char *markdown, size_t len);
+
+/* What closes, and what reopens, the fence that is open at `state`. Nothing when none is. */
+void slack_split_close(const struct slack_split *state, struct buf *ret_close,
+                       struct buf *ret_reopen);
 
 #endif

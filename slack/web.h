@@ -51,7 +51,8 @@ struct slack_identity {
     char bot_id[SLACK_ID_MAX_BYTES];
     char user[128];
     char url[256];
-    char scopes[1024]; /* comma-separated, from x-oauth-scopes */
+    char scopes[1024];     /* comma-separated, from x-oauth-scopes */
+    int64_t server_wall_s; /* Slack's clock, -1 when the answer carries no date */
 };
 int slack_auth_test(struct slack_web *web, struct slack_identity *ret_identity,
                     struct err *err);

@@ -1,0 +1,213 @@
+#include "agent/outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/utf8.h"
+
+/* As many bytes of stderr as the log gets. */
+#define TAIL_MAX_BYTES 2048
+
+/* In this order: a line may hold more than one of them, the first says most. */
+static const struct pattern {
+    const char *text;
+    enum agent_outcome outcome;
+} patterns[] = {
+    { "Authentication required", AGENT_NOT_AUTHENTICATED },
+    { "API key is invalid", AGENT_NOT_AUTHENTICATED },
+    { "Not logged in", AGENT_NOT_AUTHENTICATED },
+    { "Workspace Trust Required", AGENT_UNTRUSTED_WORKSPACE },
+    { "Cannot use this model", AGENT_BAD_MODEL },
+    { "unknown option", AGENT_BAD_OPTION },
+    { "unknown command", AGENT_BAD_OPTION },
+    { "hit your usage limit", AGENT_USAGE_LIMIT },
+    { "resource_exhausted", AGENT_OVERLOADED },
+    { "cli-config.json.tmp", AGENT_OVERLOADED }, /* two starts raced; passing, too */
+};
+
+static const char *const sentences[] = {
+    [AGENT_OK] = "",
+    [AGENT_CANCELLED] = "Stopped.",
+    [AGENT_NO_FIRST_OUTPUT] = "The agent did not start answering in time, so I stopped it. "
+                              "Please try again.",
+    [AGENT_IDLE_TIMEOUT] = "The agent went silent, so I stopped it. Please try again.",
+    [AGENT_TIMEOUT] = "The agent took longer than it is allowed to, so I stopped it. "
+                      "A smaller question may help.",
+    [AGENT_OUTPUT_LIMIT] = "The agent produced more output than it is allowed to, so I stopped "
+                           "it.",
+    [AGENT_NOT_STARTED] = "The agent could not be started. Please tell the administrator of "
+                          "this bot.",
+    [AGENT_NOT_AUTHENTICATED] = "The agent is not logged in. Please tell the administrator of "
+                                "this bot.",
+    [AGENT_UNTRUSTED_WORKSPACE] = "The agent refuses its workspace because it is not trusted. "
+                                  "Please tell the administrator of this bot.",
+    [AGENT_BAD_MODEL] = "The agent does not offer the configured model. Please tell the "
+                        "administrator of this bot.",
+    [AGENT_BAD_OPTION] = "The agent does not understand how it was started. Please tell the "
+                         "administrator of this bot.",
+    [AGENT_USAGE_LIMIT] = "The agent's account has reached its usage limit. Please tell the "
+                          "administrator of this bot.",
+    [AGENT_OVERLOADED] = "The agent is overloaded at the moment. Please try again in a minute.",
+    [AGENT_REPORTED_ERROR] = "The agent reported an error. Please try again.",
+    [AGENT_NO_RESULT] = "The agent ended without finishing its answer. Please try again.",
+    [AGENT_CRASHED] = "The agent crashed. Please try again.",
+    [AGENT_LOST] = "The agent's run was lost in a restart. Please try again.",
+};
+
+const char *agent_outcome_name(enum agent_outcome outcome)
+{
+    static const char *const names[] = {
+        [AGENT_OK] = "ok",
+        [AGENT_CANCELLED] = "cancelled",
+        [AGENT_NO_FIRST_OUTPUT] = "no_first_output",
+        [AGENT_IDLE_TIMEOUT] = "idle_timeout",
+        [AGENT_TIMEOUT] = "timeout",
+        [AGENT_OUTPUT_LIMIT] = "output_limit",
+        [AGENT_NOT_STARTED] = "not_started",
+        [AGENT_NOT_AUTHENTICATED] = "not_authenticated",
+        [AGENT_UNTRUSTED_WORKSPACE] = "untrusted_workspace",
+        [AGENT_BAD_MODEL] = "bad_model",
+        [AGENT_BAD_OPTION] = "bad_option",
+        [AGENT_USAGE_LIMIT] = "usage_limit",
+        [AGENT_OVERLOADED] = "overloaded",
+        [AGENT_REPORTED_ERROR] = "reported_error",
+        [AGENT_NO_RESULT] = "no_result",
+        [AGENT_CRASHED] = "crashed",
+        [AGENT_LOST] = "lost",
+    };
+
+    return names[outcome];
+}
+
+/* The length of the control sequence at `text`, which begins with ESC. */
+static size_t sequence_length(const char *text, size_t len)
+{
+    size_t at = 2;
+
+    if (len < 2)
+        return len;
+    if (text[1] == '[') { /* CSI: up to a final byte */
+        while (at < len && !(text[at] >= '@' && text[at] <= '~'))
+            at++;
+        return at < len ? at + 1 : len;
+    }
+    if (text[1] == ']') { /* OSC: up to BEL or ESC \ */
+        for (; at < len; at++) {
+            if (text[at] == '\a')
+                return at + 1;
+            if (text[at] == '\033' && at + 1 < len && text[at + 1] == '\\')
+                return at + 2;
+        }
+        return len;
+    }
+    return 2;
+}
+
+void agent_outcome_strip_ansi(struct buf *out, const char *text, size_t len)
+{
+    while (len > 0) {
+        const char *escape = memchr(text, '\033', len);
+        size_t plain = escape ? (size_t)(escape - text) : len;
+        size_t sequence = escape ? sequence_length(escape, len - plain) : 0;
+
+        buf_append(out, text, plain);
+        text += plain + sequence;
+        len -= plain + sequence;
+    }
+}
+
+enum agent_outcome agent_outcome_classify(const char *plain_text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+        if (strstr(plain_text, patterns[i].text))
+            return patterns[i].outcome;
+    }
+    return AGENT_NO_RESULT;
+}
+
+static bool was_killed_by_signal(const struct agent_evidence *evidence)
+{
+    return evidence->has_status && evidence->status.si_code != CLD_EXITED;
+}
+
+static enum agent_outcome decide(const struct agent_evidence *evidence, const char *errors)
+{
+    const struct agent_summary *summary = evidence->summary;
+    enum agent_outcome said = AGENT_NO_RESULT;
+
+    if (evidence->launch_step[0])
+        return AGENT_NOT_STARTED;
+    if (summary->has_result)
+        return summary->is_error ? AGENT_REPORTED_ERROR : AGENT_OK;
+    if (evidence->has_verdict && evidence->verdict != AGENT_LOST)
+        return evidence->verdict;
+    if (evidence->ends_by_exit && summary->has_text && evidence->has_status &&
+        evidence->status.si_code == CLD_EXITED && evidence->status.si_status == 0)
+        return AGENT_OK;
+    if (was_killed_by_signal(evidence) && evidence->status.si_status == SIGXFSZ)
+        return AGENT_OUTPUT_LIMIT;
+    said = agent_outcome_classify(errors);
+    if (said != AGENT_NO_RESULT)
+        return said;
+    if (was_killed_by_signal(evidence))
+        return AGENT_CRASHED;
+    return evidence->has_verdict ? evidence->verdict : AGENT_NO_RESULT;
+}
+
+static void append_status(struct buf *out, const struct agent_evidence *evidence)
+{
+    if (evidence->launch_step[0])
+        buf_printf(out, "launch step=%s: %s", evidence->launch_step, evidence->launch_text);
+    else if (!evidence->has_status)
+        buf_append_text(out, "exit status unknown");
+    else if (evidence->status.si_code == CLD_EXITED)
+        buf_printf(out, "exit status %d", evidence->status.si_status);
+    else
+        buf_printf(out, "killed by signal %d", evidence->status.si_status);
+    if (evidence->summary->error_text[0])
+        buf_printf(out, ", reported: %s", evidence->summary->error_text);
+}
+
+static void write_cause(const struct agent_evidence *evidence, const char *errors,
+                        struct agent_result *result)
+{
+    AUTO_BUF struct buf cause = { 0 };
+    size_t len = strlen(errors);
+    const char *tail = errors;
+
+    buf_init(&cause, sizeof(result->cause) - 1);
+    append_status(&cause, evidence);
+    if (len > TAIL_MAX_BYTES) {
+        tail = errors + len - TAIL_MAX_BYTES;
+        while (((unsigned char)*tail & 0xc0) == 0x80)
+            tail++;
+    }
+    if (tail[0] && result->outcome != AGENT_OK)
+        buf_printf(&cause, ", stderr: %s", tail);
+    snprintf(result->cause, sizeof(result->cause), "%s", buf_text(&cause));
+    log_mask_secrets(result->cause);
+}
+
+void agent_outcome_decide(const struct agent_evidence *evidence, struct agent_result *result)
+{
+    const struct agent_summary *summary = evidence->summary;
+    AUTO_BUF struct buf plain = { 0 };
+    AUTO_FREE char *errors = NULL;
+
+    buf_init(&plain, evidence->error_output_len + 1);
+    agent_outcome_strip_ansi(&plain, evidence->error_output, evidence->error_output_len);
+    errors = utf8_clean_copy(buf_text(&plain), plain.len, plain.len * 3 + 1);
+
+    result->outcome = decide(evidence, errors);
+    snprintf(result->sentence, sizeof(result->sentence), "%s", sentences[result->outcome]);
+    write_cause(evidence, errors, result);
+    result->is_partial = result->outcome != AGENT_OK && summary->has_text;
+    result->input_tokens = summary->input_tokens;
+    result->output_tokens = summary->output_tokens;
+    result->cache_read_tokens = summary->cache_read_tokens;
+    result->cache_write_tokens = summary->cache_write_tokens;
+    result->skipped_lines = summary->skipped_lines;
+}

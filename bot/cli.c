@@ -1,0 +1,146 @@
+#include "bot/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/launch.h"
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "config/config.h"
+
+#define PROBLEMS_MAX_BYTES 65536
+
+static int command_version(const struct cli *cli)
+{
+    (void)cli;
+    puts("threadkeeper " TK_VERSION);
+    return CLI_OK;
+}
+
+/* Not listed: the daemon starts it for each run of the agent. */
+static int command_launch(const struct cli *cli)
+{
+    if (cli->argc != 1) {
+        fputs("threadkeeper launch: for the daemon's own use\n", stderr);
+        return CLI_USAGE;
+    }
+    return agent_launch_main(cli->argv[0]);
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct cli *cli);
+    const char *arguments;
+    const char *help; /* NULL: hidden */
+} commands[] = {
+    { "run", command_run, "", "the daemon, in the foreground" },
+    { "check", command_check, "", "what is wrong with this installation, and how to mend it" },
+    { "manifest", command_manifest, "[--json]", "the Slack app manifest" },
+    { "config", command_config, "--example|--effective",
+      "every option with its help | what is in force, secrets masked" },
+    { "status", command_status, "[--json]", "what the running daemon is doing" },
+    { "chat", command_chat, "[NAME]", "talk to the agent from the terminal, without Slack" },
+    { "version", command_version, "", "print the version" },
+    { "launch", command_launch, "", NULL },
+};
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: threadkeeper [-c FILE] [-v] COMMAND\n\ncommands:\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (commands[i].help)
+            fprintf(out, "  %-9s%-22s %s\n", commands[i].name, commands[i].arguments,
+                    commands[i].help);
+    }
+    fputs("\noptions:\n"
+          "  -c FILE   configuration (else $THREADKEEPER_CONFIG, else " CONFIG_DEFAULT_PATH
+          ")\n"
+          "  -v        log at level debug\n"
+          "  --help    this text\n\n"
+          "exit status: 0 ok, 1 failed, 2 usage, 77 Slack refuses the tokens, 78 bad "
+          "configuration\n",
+          out);
+}
+
+/* Takes global options from anywhere on the line; what is left goes to the command. */
+static int parse_globals(struct cli *cli, int argc, char **argv, const char **ret_command)
+{
+    const char *command = NULL;
+
+    for (int i = 1; i < argc; i++) {
+        if (command && strcmp(command, "launch") == 0) {
+            cli->argv[cli->argc++] = argv[i];
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_usage(stdout);
+            return CLI_OK;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            command = "version";
+        } else if (strcmp(argv[i], "-v") == 0) {
+            cli->is_verbose = true;
+        } else if (strcmp(argv[i], "-c") == 0) {
+            if (++i == argc) {
+                fputs("threadkeeper: -c wants a file\n", stderr);
+                return CLI_USAGE;
+            }
+            cli->config_path = argv[i];
+        } else if (!command) {
+            command = argv[i];
+        } else {
+            cli->argv[cli->argc++] = argv[i];
+        }
+    }
+    *ret_command = command;
+    return -1;
+}
+
+int cli_main(int argc, char **argv)
+{
+    AUTO_FREE char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
+    const char *from_environment = getenv("THREADKEEPER_CONFIG");
+    struct cli cli = { .config_path = CONFIG_DEFAULT_PATH, .argv = rest };
+    const char *command = NULL;
+    int status;
+
+    if (from_environment && *from_environment)
+        cli.config_path = from_environment;
+    status = parse_globals(&cli, argc, argv, &command);
+    if (status >= 0)
+        return status;
+    for (size_t i = 0; command && i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, command) == 0)
+            return commands[i].run(&cli);
+    }
+    if (command)
+        fprintf(stderr, "threadkeeper: unknown command '%s'\n", command);
+    print_usage(stderr);
+    return CLI_USAGE;
+}
+
+struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status)
+{
+    struct config *config = NULL;
+    AUTO_BUF struct buf problems;
+    struct err err = { 0 };
+
+    buf_init(&problems, PROBLEMS_MAX_BYTES);
+    if (config_load(cli->config_path, needs_slack, &config, &problems, &err) < 0) {
+        fprintf(stderr, "threadkeeper: %s\n", err.message);
+        fputs(buf_text(&problems), stderr);
+        *ret_status = CLI_BAD_CONFIG;
+        return NULL;
+    }
+    log_configure(cli->is_verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log.level,
+                  (enum log_format)config->log.format);
+    return config;
+}
+
+bool cli_take_flag(const struct cli *cli, const char *flag, bool *ret_bad)
+{
+    *ret_bad = cli->argc > 1 || (cli->argc == 1 && strcmp(cli->argv[0], flag) != 0);
+    if (*ret_bad)
+        fprintf(stderr, "threadkeeper: unknown argument '%s'; known: %s\n",
+                cli->argv[cli->argc > 1 ? 1 : 0], flag);
+    return cli->argc == 1 && !*ret_bad;
+}

@@ -1,0 +1,50 @@
+/*
+ * cli.h - the command line: global options, the command table, exit statuses.
+ *
+ * Threads: startup.
+ */
+#ifndef BOT_CLI_H
+#define BOT_CLI_H
+
+#include <stdbool.h>
+
+struct config;
+
+enum cli_status {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_BAD_TOKENS = 77, /* Slack refuses the tokens: systemd does not restart on it */
+    CLI_BAD_CONFIG = 78, /* nor on this */
+};
+
+/* What a command gets: its own arguments behind the global ones. */
+struct cli {
+    const char *config_path;
+    bool is_verbose;
+    int argc; /* arguments after the command's name */
+    char **argv;
+};
+
+/* Each returns an enum cli_status. */
+int command_run(const struct cli *cli);
+int command_check(const struct cli *cli);
+int command_manifest(const struct cli *cli);
+int command_config(const struct cli *cli);
+int command_status(const struct cli *cli);
+int command_chat(const struct cli *cli);
+
+/* Parses argv and runs the command. */
+int cli_main(int argc, char **argv);
+
+/*
+ * Loads the configuration, or prints every problem to stderr and returns NULL; *ret_status is
+ * then CLI_BAD_CONFIG. Also sets the log level.
+ */
+struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status);
+
+/* True when the only argument is `flag`; prints a usage error and sets *ret_bad for any other.
+ */
+bool cli_take_flag(const struct cli *cli, const char *flag, bool *ret_bad);
+
+#endif

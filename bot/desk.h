@@ -1,0 +1,43 @@
+/*
+ * desk.h - whatever must answer within 3 s while every worker is busy: chat commands, the Stop
+ * and Retry buttons, refusals, withdrawn messages. One thread with its own Slack client.
+ *
+ * Owns:    its thread and queue.
+ * Threads: any for the submitting functions, which never block.
+ */
+#ifndef BOT_DESK_H
+#define BOT_DESK_H
+
+#include "memory/memory.h"
+
+struct app;
+struct desk;
+
+struct desk *desk_start(struct app *app);
+
+/*
+ * Ends the thread once what waits is done (each call bounded by seconds). Later submissions are
+ * dropped, so that the journal may still call in until desk_free(). NULL is fine for both.
+ */
+void desk_join(struct desk *desk);
+void desk_free(struct desk *desk);
+
+/* A `!command`; takes the entry over. entry->text is the word. */
+void desk_command(struct desk *desk, struct ledger_entry *entry);
+
+/* Slack's Stop button in a thread. */
+void desk_stop_pressed(struct desk *desk, const char *channel, const char *thread_ts,
+                       const char *user);
+
+/* Our Retry button; `ids` comma-separated. */
+void desk_retry_pressed(struct desk *desk, const char *channel, const char *thread_ts,
+                        const char *user, const char *ids);
+
+/* Somebody spoke to us who may not: told once in ten minutes. */
+void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
+                 const char *user, const char *reason);
+
+/* A message was deleted in Slack: if it still waits, it is not answered. */
+void desk_deleted(struct desk *desk, const char *channel, const char *ts);
+
+#endif

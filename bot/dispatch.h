@@ -1,0 +1,98 @@
+/*
+ * dispatch.h - who is answered next: a lane per conversation, one turn at a time in it, in
+ * Slack's order; fair between people; bounded in memory, the rest waits in the ledger.
+ *
+ *   submit --> lane (by conversation key, ordered by ts) --> its person's queue --> ring of
+ * people take   <-- the next person's next lane, with everything that waits in it (one batch)
+ *   finish --> the lane is free; what came meanwhile makes the next batch
+ *
+ * Owns:    the entries submitted, until a batch or dispatch_stop() hands them out.
+ * Threads: any; one lock, never held while a caller's code runs.
+ */
+#ifndef BOT_DISPATCH_H
+#define BOT_DISPATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/metrics.h"
+#include "memory/memory.h"
+
+#define DISPATCH_QUEUE_MAX       16384 /* entries in RAM; beyond that they lie in the ledger */
+#define DISPATCH_BATCH_MAX       50    /* messages answered together in one turn */
+#define DISPATCH_BATCH_MAX_BYTES 65536
+
+struct dispatch;
+
+/* What a worker gets: all of one conversation, oldest first. */
+struct dispatch_batch {
+    char *conversation;
+    struct ledger_entry **entries;
+    size_t count;
+};
+
+struct dispatch *dispatch_new(struct metrics *metrics);
+void dispatch_free(
+    struct dispatch *dispatch); /* NULL is fine; close it and join the takers first */
+
+/*
+ * Takes the entry over. A new one that the queue has no room for is freed: it lies in the
+ * ledger, and so does every newer one until dispatch_wants_refill() has led to them, so that
+ * none overtakes. One that was just read from the ledger (at the start, by a refill, for Retry)
+ * is always taken.
+ */
+void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry, bool from_ledger);
+
+/*
+ * The next batch, waiting for one; false once closed. `cancel_fd` is the taker's eventfd: it is
+ * drained here and made readable by dispatch_stop(). The batch's strings and entries belong to
+ * the taker until dispatch_finish().
+ */
+bool dispatch_take(struct dispatch *dispatch, int cancel_fd, struct dispatch_batch *ret_batch);
+
+/* Frees the batch and its lane for the next turn. */
+void dispatch_finish(struct dispatch *dispatch, struct dispatch_batch *batch);
+
+/* No more batches; waiting takers wake up. */
+void dispatch_close(struct dispatch *dispatch);
+
+/*
+ * After an overflow, once there is room again: the highest id that was let in. The caller reads
+ * the ledger from there, submits, and says with dispatch_refilled() whether the ledger had
+ * more.
+ */
+bool dispatch_wants_refill(struct dispatch *dispatch, int64_t *ret_after_id);
+void dispatch_refilled(struct dispatch *dispatch, bool has_more);
+
+/* Which conversations a stop means: an empty member matches any. */
+struct dispatch_filter {
+    const char *conversation;
+    const char *user; /* who asked: only that person's messages are stopped */
+    const char *channel;
+    const char *thread; /* reply_thread */
+};
+
+/*
+ * Ends the running turns that match (their cancel_fd becomes readable) and takes the waiting
+ * entries that match out of their lanes into `ret_entries` (at most `max`), which the caller
+ * then owns. Returns how many turns were running.
+ */
+unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *filter,
+                       struct ledger_entry **ret_entries, size_t max, size_t *ret_count);
+
+/* Takes one waiting entry by Slack's channel and ts out, or NULL. */
+struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
+                                       const char *ts);
+
+struct dispatch_figures {
+    size_t waiting;
+    size_t running;
+    size_t people; /* with something waiting */
+    size_t ahead;  /* batches before this conversation's next turn; only with a key */
+    bool is_overflowing;
+};
+void dispatch_get_figures(struct dispatch *dispatch, const char *conversation,
+                          struct dispatch_figures *ret_figures);
+
+#endif

@@ -1,0 +1,300 @@
+#include "bot/intake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "bot/app.h"
+#include "bot/courier.h"
+#include "bot/desk.h"
+#include "bot/dispatch.h"
+#include "bot/loop.h"
+#include "bot/note.h"
+#include "bot/route.h"
+#include "slack/event.h"
+
+#define LOG_MODULE "bot.intake"
+#include "base/log.h"
+
+#define CLICKS_MAX 64
+#define NO_WORDS   "(sent a file without words; its content is not available here)"
+
+struct intake {
+    struct app *app;
+    struct route_guard *guard;
+    char *clicks[CLICKS_MAX]; /* recent action_ts + action_id + user: people double-click */
+    size_t next_click;
+    struct metric *envelopes;
+    struct metric *unreadable;
+    struct metric *retries;
+    struct metric *duplicates;
+    struct metric *ignored;
+    struct metric *not_durable;
+    struct histogram *ack_latency;
+};
+
+/* An envelope that waits for its commit. */
+struct pending {
+    struct intake *intake;
+    struct slack_socket_origin origin;
+    int64_t received_us;
+    char envelope_id[]; /* "" needs no ack */
+};
+
+struct intake *intake_new(struct app *app)
+{
+    struct intake *intake = xcalloc(1, sizeof(*intake));
+    struct metrics *metrics = app->metrics;
+
+    intake->app = app;
+    intake->guard = route_guard_new();
+    intake->envelopes =
+        metrics_counter(metrics, "envelopes_total", "", "Envelopes from Slack.");
+    intake->unreadable = metrics_counter(metrics, "envelopes_unreadable_total", "",
+                                         "Envelopes that could not be parsed.");
+    intake->retries = metrics_counter(metrics, "envelopes_retried_total", "",
+                                      "Envelopes that Slack sent again.");
+    intake->duplicates = metrics_counter(metrics, "events_duplicate_total", "",
+                                         "Events that were known already.");
+    intake->ignored =
+        metrics_counter(metrics, "events_ignored_total", "", "Events that are not for us.");
+    intake->not_durable = metrics_counter(
+        metrics, "events_not_durable_total", "",
+        "Events that could not be stored and were not acked; Slack sends them again.");
+    intake->ack_latency =
+        metrics_histogram(metrics, "ack_latency_seconds", "",
+                          "From the envelope to its ack, the commit between.");
+    return intake;
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
+    for (size_t i = 0; i < CLICKS_MAX; i++)
+        free(intake->clicks[i]);
+    route_guard_free(intake->guard);
+    free(intake);
+}
+
+static void ack_now(struct intake *intake, struct slack_socket_origin origin,
+                    const char *envelope_id)
+{
+    if (*envelope_id)
+        slack_socket_ack(intake->app->socket, origin, envelope_id, NULL);
+}
+
+/* ---- after the commit ---------------------------------------------------------------------
+ */
+
+static void ack_recorded(void *context, void *item)
+{
+    struct intake *intake = context;
+    struct pending *pending = item;
+
+    ack_now(intake, pending->origin, pending->envelope_id);
+    histogram_observe_us(intake->ack_latency, clock_now_us() - pending->received_us);
+    free(pending);
+}
+
+static void hand_on(struct app *app, struct ledger_entry *entry)
+{
+    if (entry->kind == LEDGER_KIND_COMMAND) {
+        desk_command(app->desk, entry);
+        return;
+    }
+    courier_react(app->courier, entry->channel, entry->ts, "eyes");
+    dispatch_submit(app->dispatch, entry, false);
+}
+
+/* On the journal thread, in the order of arrival. */
+static void on_recorded(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
+                        void *user_data)
+{
+    struct intake *intake = context;
+    struct pending *pending = user_data;
+
+    if (outcome == LEDGER_NOT_DURABLE) {
+        metric_add(intake->not_durable, 1);
+        ledger_entry_free(entry);
+        free(pending);
+        return;
+    }
+    loop_post(intake->app->loop, ack_recorded, intake, pending);
+    switch (outcome) {
+    case LEDGER_NEW:
+        hand_on(intake->app, entry);
+        return;
+    case LEDGER_DUPLICATE:
+        metric_add(intake->duplicates, 1);
+        break;
+    case LEDGER_NOT_ENGAGED:
+        metric_add(intake->ignored, 1);
+        break;
+    case LEDGER_NOT_DURABLE:
+        break;
+    }
+    ledger_entry_free(entry);
+}
+
+/* ---- before it ----------------------------------------------------------------------------
+ */
+
+static struct ledger_entry *make_entry(const struct app *app, const struct slack_event *event,
+                                       const struct route *route)
+{
+    struct ledger_entry *entry = xcalloc(1, sizeof(*entry));
+    struct note note = {
+        .parent = route->parent,
+        .parent_until = route->parent_until,
+        .team = (char *)(*event->user_team ? event->user_team : app->self.team_id),
+        .is_direct = event->channel_type == SLACK_CHANNEL_DIRECT,
+        .has_files = event->has_files,
+    };
+    bool is_command = route->verdict == ROUTE_COMMAND;
+    bool has_words = *route->text != '\0';
+
+    *entry = (struct ledger_entry){
+        .kind = is_command ? LEDGER_KIND_COMMAND : LEDGER_KIND_MESSAGE,
+        .event_id = xstrdup(event->event_id),
+        .team = xstrdup(event->team),
+        .channel = xstrdup(event->channel),
+        .ts = xstrdup(event->ts),
+        .thread_ts = xstrdup(event->thread_ts),
+        .user = xstrdup(*event->user ? event->user : event->bot_id),
+        .conversation = xstrdup(route->conversation),
+        .reply_thread = xstrdup(route->reply_thread),
+        .text = xstrdup(is_command  ? route->argument
+                        : has_words ? route->text
+                                    : NO_WORDS),
+        .attributes = note_print(&note),
+        .run_id = xstrdup(""),
+        .reply_state = xstrdup(""),
+        .received_wall_us = clock_wall_us(),
+    };
+    return entry;
+}
+
+static void record(struct intake *intake, struct slack_socket_origin origin,
+                   const struct slack_event *event, const struct route *route)
+{
+    size_t id_len = strlen(event->envelope_id);
+    struct pending *pending = xcalloc(1, sizeof(*pending) + id_len + 1);
+    struct ledger_request request = {
+        .entry = make_entry(intake->app, event, route),
+        .only_if_engaged = route->only_if_engaged,
+        .engages = route->engages,
+        .on_recorded = on_recorded,
+        .context = intake,
+        .user_data = pending,
+    };
+
+    pending->intake = intake;
+    pending->origin = origin;
+    pending->received_us = clock_now_us();
+    memcpy(pending->envelope_id, event->envelope_id, id_len);
+    if (memory_record_message(intake->app->memory, &request))
+        return;
+    metric_add(intake->not_durable, 1);
+    ledger_entry_free(request.entry);
+    free(pending);
+}
+
+/* Clicks have no event_id: the second of a double click is known by what it was on and when. */
+static bool is_new_click(struct intake *intake, const struct slack_event *event)
+{
+    AUTO_FREE char *click =
+        xasprintf("%s/%s/%s", event->action_ts, event->action_id, event->user);
+
+    for (size_t i = 0; i < CLICKS_MAX; i++) {
+        if (intake->clicks[i] && strcmp(intake->clicks[i], click) == 0)
+            return false;
+    }
+    free(intake->clicks[intake->next_click]);
+    intake->clicks[intake->next_click] = take_ptr(&click);
+    intake->next_click = (intake->next_click + 1) % CLICKS_MAX;
+    return true;
+}
+
+/* What needs no ledger: acked first, then done. */
+static void handle_at_once(struct intake *intake, const struct slack_event *event,
+                           const struct route *route)
+{
+    struct desk *desk = intake->app->desk;
+
+    switch (route->verdict) {
+    case ROUTE_STOP:
+        desk_stop_pressed(desk, event->channel, event->thread_ts, event->user);
+        break;
+    case ROUTE_RETRY:
+        if (is_new_click(intake, event))
+            desk_retry_pressed(desk, event->channel, event->thread_ts, event->user,
+                               route->argument);
+        break;
+    case ROUTE_REFUSE:
+        desk_refuse(desk, event->channel, event->thread_ts, event->user, route->reason);
+        break;
+    case ROUTE_DELETED:
+        desk_deleted(desk, event->channel, event->ts);
+        break;
+    case ROUTE_DEAD:
+        log_err("the app was uninstalled or its tokens revoked (%s): reinstall it, put the new "
+                "tokens into the configuration and restart",
+                event->event_type);
+        atomic_store(&intake->app->tokens_dead, true);
+        break;
+    case ROUTE_IGNORE:
+        log_debug("ignored event=%s type=%s channel=%s: %s", event->event_id, event->event_type,
+                  event->channel, route->reason);
+        metric_add(intake->ignored, 1);
+        break;
+    case ROUTE_MESSAGE:
+    case ROUTE_COMMAND:
+        break;
+    }
+}
+
+static void handle_event(struct intake *intake, struct slack_socket_origin origin,
+                         const struct slack_event *event)
+{
+    struct config *config = app_config(intake->app);
+    struct route route;
+
+    route_event(event, &intake->app->self, config, &route);
+    config_unref(config);
+    if ((route.verdict == ROUTE_MESSAGE || route.verdict == ROUTE_COMMAND) &&
+        !route_guard_allows(intake->guard, route.conversation, route.is_from_bot)) {
+        log_warn("bots answer each other in channel=%s thread=%s: leaving it at %d turns",
+                 event->channel, route.reply_thread, ROUTE_BOT_TURNS_MAX);
+        route.verdict = ROUTE_IGNORE;
+        route.reason = "too many turns of bots in a row";
+    }
+    if (route.verdict == ROUTE_MESSAGE || route.verdict == ROUTE_COMMAND) {
+        record(intake, origin, event, &route);
+    } else {
+        ack_now(intake, origin, event->envelope_id);
+        handle_at_once(intake, event, &route);
+    }
+    route_deinit(&route);
+}
+
+void intake_envelope(struct intake *intake, struct slack_socket_origin origin, const char *json,
+                     size_t len)
+{
+    struct slack_event event = { 0 };
+    struct err err = { 0 };
+
+    metric_add(intake->envelopes, 1);
+    if (slack_event_parse(json, len, &event, &err) < 0) {
+        metric_add(intake->unreadable, 1);
+        log_warn("unreadable envelope=%s bytes=%zu, acked and left: %s",
+                 event.envelope_id ? event.envelope_id : "", len, err.message);
+        ack_now(intake, origin, event.envelope_id ? event.envelope_id : "");
+    } else {
+        if (event.retry_attempt > 0)
+            metric_add(intake->retries, 1);
+        handle_event(intake, origin, &event);
+    }
+    slack_event_deinit(&event);
+}

@@ -1,0 +1,106 @@
+#include "bot/status.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "bot/app.h"
+#include "bot/dispatch.h"
+#include "bot/loop.h"
+#include "slack/socket.h"
+
+#define LINKS_MAX_BYTES 16384
+
+static bool is_ready(struct app *app)
+{
+    return atomic_load(&app->ready_links) > 0 && !atomic_load(&app->is_stopping) &&
+           !atomic_load(&app->tokens_dead);
+}
+
+static json_t *links_json(struct app *app)
+{
+    AUTO_BUF struct buf text;
+    json_t *links = NULL;
+
+    buf_init(&text, LINKS_MAX_BYTES);
+    if (app->socket)
+        slack_socket_print_status(app->socket, &text);
+    links = json_loads(buf_text(&text), 0, NULL);
+    return links ? links : json_array();
+}
+
+static json_t *status_json(struct app *app)
+{
+    struct dispatch_figures queue;
+    struct memory_stats memory;
+
+    dispatch_get_figures(app->dispatch, NULL, &queue);
+    memory_get_stats(app->memory, &memory);
+    return json_pack("{s:s, s:b, s:I, s:I, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:I, s:I, s:b},"
+                     " s:{s:s, s:I, s:I, s:I, s:I, s:I}}",
+                     "version", TK_VERSION, "ready", (int)is_ready(app), "started_at",
+                     (json_int_t)app->started_wall_s, "uptime_ms",
+                     (json_int_t)(clock_now_ms() - app->started_ms), "slack", "team",
+                     app->self.team, "user", app->self.user, "user_id", app->self.user_id,
+                     "links", links_json(app), "queue", "waiting", (json_int_t)queue.waiting,
+                     "running", (json_int_t)queue.running, "people", (json_int_t)queue.people,
+                     "overflowing", (int)queue.is_overflowing, "memory", "mode",
+                     app->config->memory.store == CONFIG_STORE_NONE ? "none" : "full",
+                     "conversations", (json_int_t)memory.conversations, "bytes",
+                     (json_int_t)memory.bytes, "hits", (json_int_t)memory.hits, "misses",
+                     (json_int_t)memory.misses, "evictions", (json_int_t)memory.evictions);
+}
+
+static void update_gauges(struct app *app)
+{
+    struct memory_stats memory;
+
+    memory_get_stats(app->memory, &memory);
+    metric_set(metrics_gauge(app->metrics, "ledger_pending", "", "Messages not answered yet."),
+               memory.pending);
+    metric_set(metrics_gauge(app->metrics, "uptime_seconds", "", "Seconds since the start."),
+               (clock_now_ms() - app->started_ms) / 1000);
+}
+
+static void answer_status(struct app *app, struct loop_http_answer *answer)
+{
+    json_auto_t *root = status_json(app);
+    AUTO_FREE char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+
+    answer->status = text ? 200 : 500;
+    answer->content_type = "application/json";
+    buf_append_text(&answer->body, text ? text : "{}");
+    buf_append_char(&answer->body, '\n');
+}
+
+void status_answer_http(struct app *app, const char *path, struct loop_http_answer *answer)
+{
+    answer->status = 200;
+    if (strcmp(path, "/healthz") == 0) {
+        buf_append_text(&answer->body, "ok\n");
+    } else if (strcmp(path, "/readyz") == 0) {
+        answer->status = is_ready(app) ? 200 : 503;
+        buf_append_text(&answer->body, is_ready(app) ? "ready\n" : "no link to Slack\n");
+    } else if (strcmp(path, "/metrics") == 0) {
+        answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        update_gauges(app);
+        metrics_print(app->metrics, &answer->body);
+    } else if (strcmp(path, "/status") == 0) {
+        answer_status(app, answer);
+    } else {
+        answer->status = 404;
+        buf_append_text(&answer->body, "known: /healthz /readyz /metrics /status\n");
+    }
+}
+
+void status_print_line(struct app *app, struct buf *out)
+{
+    struct dispatch_figures queue;
+
+    dispatch_get_figures(app->dispatch, NULL, &queue);
+    buf_printf(out, "%u of %d links to Slack, %zu running, %zu waiting",
+               atomic_load(&app->ready_links), (int)app->config->slack.connections,
+               queue.running, queue.waiting);
+}

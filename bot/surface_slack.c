@@ -1,0 +1,109 @@
+#include "bot/surface_slack.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "bot/route.h"
+
+struct surface_slack {
+    struct surface surface; /* first */
+    struct slack_web *web;
+    struct slack_reply *reply;
+    char *channel;
+    char *thread_ts;
+    char *key;
+};
+
+static struct surface_slack *from(struct surface *surface)
+{
+    return (struct surface_slack *)surface;
+}
+
+static void begin(struct surface *surface, int64_t now_ms)
+{
+    slack_reply_begin(from(surface)->reply, now_ms);
+}
+
+static int resume(struct surface *surface, const char *state, struct err *err)
+{
+    return slack_reply_resume(from(surface)->reply, state, err);
+}
+
+static void set_status(struct surface *surface, const char *status, int64_t now_ms)
+{
+    slack_reply_set_status(from(surface)->reply, status, now_ms);
+}
+
+static void append(struct surface *surface, const char *text, size_t len)
+{
+    slack_reply_append(from(surface)->reply, text, len);
+}
+
+static int64_t tick(struct surface *surface, int64_t now_ms, bool *ret_stopped)
+{
+    return slack_reply_tick(from(surface)->reply, now_ms, ret_stopped);
+}
+
+static const char *answer(const struct surface *surface)
+{
+    return slack_reply_text(((const struct surface_slack *)surface)->reply);
+}
+
+static int end(struct surface *surface, const char *note, struct err *err)
+{
+    return slack_reply_end(from(surface)->reply, note, err);
+}
+
+static int failed(struct surface *surface, const char *sentence, const char *retry,
+                  struct err *err)
+{
+    struct surface_slack *slack = from(surface);
+    AUTO_FREE char *key = xasprintf("%s-failed", slack->key);
+    AUTO_FREE char *text = xasprintf(":warning: %s", sentence);
+    char ts[SLACK_TS_MAX_BYTES];
+
+    slack_reply_end(slack->reply, "", err); /* the sentence matters more than a lost tail */
+    if (!*retry)
+        return slack_post_markdown(slack->web, slack->channel, slack->thread_ts, text, key, ts,
+                                   err);
+    return slack_post_button(slack->web, slack->channel, slack->thread_ts, text, "Retry",
+                             ROUTE_RETRY_ACTION, retry, key, ts, err);
+}
+
+static void free_surface(struct surface *surface)
+{
+    struct surface_slack *slack = from(surface);
+
+    slack_reply_free(slack->reply);
+    free(slack->channel);
+    free(slack->thread_ts);
+    free(slack->key);
+    free(slack);
+}
+
+static const struct surface_ops slack_ops = {
+    .begin = begin,
+    .resume = resume,
+    .set_status = set_status,
+    .append = append,
+    .tick = tick,
+    .answer = answer,
+    .end = end,
+    .failed = failed,
+    .free = free_surface,
+};
+
+struct surface *surface_slack_new(struct slack_web *web,
+                                  const struct slack_reply_target *target,
+                                  const struct slack_reply_options *options)
+{
+    struct surface_slack *slack = xcalloc(1, sizeof(*slack));
+
+    slack->surface.ops = &slack_ops;
+    slack->web = web;
+    slack->reply = slack_reply_new(web, target, options);
+    slack->channel = xstrdup(target->channel);
+    slack->thread_ts = xstrdup(target->thread_ts);
+    slack->key = xstrdup(target->key);
+    return &slack->surface;
+}

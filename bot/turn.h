@@ -1,0 +1,60 @@
+/*
+ * turn.h - one turn: what somebody said becomes a run of the agent, its answer appears on a
+ * surface and is remembered. The place where memory, agent and surface meet.
+ *
+ *   begin -> conversation pinned -> marked running -> agent started (or taken up again)
+ *         -> events to the surface -> answer closed -> turns and "done" in one commit
+ *
+ * The answer is closed before the commit: if the process dies between the two, the run is found
+ * again and the last message is rewritten with the same text, while the other order would lose
+ * the tail of an answer that counts as done.
+ *
+ * Threads: worker.
+ */
+#ifndef BOT_TURN_H
+#define BOT_TURN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metrics.h"
+#include "bot/dispatch.h"
+#include "bot/surface.h"
+#include "config/config.h"
+#include "memory/memory.h"
+
+struct turn_metrics {
+    struct metric *answered;
+    struct metric *failed;
+    struct metric *stopped;
+    struct metric *input_tokens;
+    struct metric *output_tokens;
+    struct histogram *wait;     /* from the event to the start of the agent */
+    struct histogram *duration; /* of the agent's run */
+};
+void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
+
+/* What turns share, and what this one is about. All borrowed for the call. */
+struct turn {
+    const struct config *config;
+    struct memory *memory;
+    struct surface *surface;
+    const struct turn_metrics *metrics;
+    const char *launcher;
+    const char *runs_dir;
+    const atomic_bool *is_stopping; /* turns true: leave the run alive and return */
+    int cancel_fd;
+    struct dispatch_batch *batch;
+};
+
+enum turn_outcome {
+    TURN_ANSWERED,
+    TURN_FAILED,  /* the person was told */
+    TURN_STOPPED, /* by the person */
+    TURN_LEFT,    /* the daemon stops; the next one takes it up */
+};
+
+enum turn_outcome turn_run(struct turn *turn);
+
+#endif

@@ -1,0 +1,39 @@
+#include "bot/wiring.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+struct memory_options wiring_memory_options(const struct config *config)
+{
+    return (struct memory_options){
+        .state_dir = config->state_dir,
+        .store =
+            config->memory.store == CONFIG_STORE_NONE ? MEMORY_STORE_NONE : MEMORY_STORE_SQLITE,
+        .durability = config->memory.durability == CONFIG_DURABILITY_INTERVAL
+                          ? MEMORY_DURABILITY_INTERVAL
+                          : MEMORY_DURABILITY_TURN,
+        .snapshot_interval_ms = config->memory.snapshot_interval_ms,
+        .max_bytes = config->memory.max_bytes,
+        .cache_ttl_ms = config->memory.cache_ttl_ms,
+        .max_turns = config->memory.max_turns,
+    };
+}
+
+const char **wiring_argv(const struct config_list *list)
+{
+    const char **argv = xcalloc(list->count + 1, sizeof(*argv));
+
+    for (size_t i = 0; i < list->count; i++)
+        argv[i] = list->items[i];
+    return argv;
+}
+
+char *wiring_own_path(void)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    return xstrndup(path, len > 0 ? (size_t)len : 0);
+}

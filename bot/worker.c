@@ -1,0 +1,203 @@
+#include "bot/worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "bot/app.h"
+#include "bot/desk.h"
+#include "bot/dispatch.h"
+#include "bot/note.h"
+#include "bot/people.h"
+#include "bot/surface_slack.h"
+#include "bot/surface_terminal.h"
+#include "bot/turn.h"
+
+#define LOG_MODULE "bot.worker"
+#include "base/log.h"
+
+#define REFILL_PAGE 256
+
+struct worker {
+    struct app *app;
+    const struct turn_metrics *metrics;
+    pthread_t thread;
+    struct slack_web *web;
+    int cancel_fd;
+};
+
+struct workers {
+    struct turn_metrics metrics;
+    size_t count;
+    struct worker items[];
+};
+
+/* What on_state of a reply needs: whose reply it is. */
+struct reply_owner {
+    struct memory *memory;
+    int64_t ids[DISPATCH_BATCH_MAX];
+    size_t count;
+};
+
+static void note_reply(void *context, const char *state)
+{
+    const struct reply_owner *owner = context;
+
+    memory_note_reply(owner->memory, owner->ids, owner->count, state);
+}
+
+static bool refuse_guest(struct worker *worker, const struct config *config,
+                         const struct dispatch_batch *batch)
+{
+    const struct ledger_entry *entry = batch->entries[0];
+    int64_t ids[DISPATCH_BATCH_MAX];
+    struct err err = { 0 };
+
+    if (config->access.allow_guests || !people_is_guest(worker->app->people, worker->web,
+                                                        entry->user, worker->app->self.team_id))
+        return false;
+    log_info("guest user=%s refused (access.allow_guests is off)", entry->user);
+    if (slack_post_ephemeral(worker->web, entry->channel, entry->reply_thread, entry->user,
+                             "Sorry, I answer full members of this workspace only.", &err) < 0)
+        log_warn("could not tell user=%s: %s", entry->user, err.message);
+    for (size_t i = 0; i < batch->count; i++)
+        ids[i] = batch->entries[i]->id;
+    if (memory_mark_messages(worker->app->memory, ids, batch->count, LEDGER_CANCELLED, &err) <
+        0)
+        log_err("ledger not updated: %s", err.message);
+    return true;
+}
+
+static struct surface *make_surface(struct worker *worker, const struct config *config,
+                                    const struct ledger_entry *entry, struct reply_owner *owner)
+{
+    struct note note;
+    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, entry->attempts);
+    struct slack_reply_options options = {
+        .mode = (enum slack_reply_mode)config->slack.reply,
+        .features = worker->app->features,
+        .metrics = worker->app->metrics,
+        .on_state = note_reply,
+        .context = owner,
+    };
+    struct slack_reply_target target = {
+        .channel = entry->channel,
+        .thread_ts = entry->reply_thread,
+        .recipient_user = entry->user,
+        .key = key,
+    };
+    struct surface *surface;
+
+    note_parse(entry->attributes, &note);
+    target.recipient_team = *note.team ? note.team : worker->app->self.team_id;
+    target.is_direct = note.is_direct;
+    surface = surface_slack_new(worker->web, &target, &options);
+    note_deinit(&note);
+    return surface;
+}
+
+static void run_batch(struct worker *worker, struct dispatch_batch *batch)
+{
+    struct app *app = worker->app;
+    struct config *config = app_config(app);
+    struct reply_owner owner = { .memory = app->memory, .count = batch->count };
+    struct turn turn = {
+        .config = config,
+        .memory = app->memory,
+        .metrics = worker->metrics,
+        .launcher = app->launcher,
+        .runs_dir = app->runs_dir,
+        .is_stopping = &app->is_stopping,
+        .cancel_fd = worker->cancel_fd,
+        .batch = batch,
+    };
+
+    for (size_t i = 0; i < batch->count; i++)
+        owner.ids[i] = batch->entries[i]->id;
+    if (*batch->entries[0]->run_id || !refuse_guest(worker, config, batch)) {
+        turn.surface = make_surface(worker, config, batch->entries[0], &owner);
+        turn_run(&turn);
+        turn.surface->ops->free(turn.surface);
+    }
+    config_unref(config);
+}
+
+void workers_refill(struct app *app, int64_t after_id)
+{
+    struct ledger_entry *page[REFILL_PAGE];
+    struct dispatch_figures figures;
+    size_t count = REFILL_PAGE;
+    struct err err = { 0 };
+
+    while (count == REFILL_PAGE) {
+        dispatch_get_figures(app->dispatch, NULL, &figures);
+        if (figures.waiting > DISPATCH_QUEUE_MAX - REFILL_PAGE)
+            break;
+        if (memory_pending_messages(app->memory, after_id, page, REFILL_PAGE, &count, &err) <
+            0) {
+            log_err("the ledger cannot be read, waiting messages stay there: %s", err.message);
+            break;
+        }
+        for (size_t i = 0; i < count; i++) {
+            after_id = page[i]->id;
+            if (strcmp(page[i]->channel, TERMINAL_CHANNEL) == 0)
+                ledger_entry_free(page[i]); /* belongs to a `threadkeeper chat` */
+            else if (page[i]->kind == LEDGER_KIND_COMMAND)
+                desk_command(app->desk, page[i]);
+            else
+                dispatch_submit(app->dispatch, page[i], true);
+        }
+    }
+    dispatch_refilled(app->dispatch, count == REFILL_PAGE);
+}
+
+static void *run_worker(void *context)
+{
+    struct worker *worker = context;
+    struct dispatch_batch batch;
+    int64_t after_id;
+
+    while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
+        run_batch(worker, &batch);
+        dispatch_finish(worker->app->dispatch, &batch);
+        if (dispatch_wants_refill(worker->app->dispatch, &after_id))
+            workers_refill(worker->app, after_id);
+    }
+    return NULL;
+}
+
+struct workers *workers_start(struct app *app)
+{
+    size_t count = (size_t)app->config->agent.max_running;
+    struct workers *workers = xcalloc(1, sizeof(*workers) + count * sizeof(struct worker));
+
+    turn_metrics_init(&workers->metrics, app->metrics);
+    workers->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct worker *worker = &workers->items[i];
+
+        worker->app = app;
+        worker->metrics = &workers->metrics;
+        worker->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        worker->web = slack_web_new(app->config->slack.api_url, app->config->slack.bot_token,
+                                    app->limits);
+        slack_web_set_cancel(worker->web, &app->is_stopping);
+        pthread_create(&worker->thread, NULL, run_worker, worker);
+    }
+    return workers;
+}
+
+void workers_join(struct workers *workers)
+{
+    if (!workers)
+        return;
+    for (size_t i = 0; i < workers->count; i++) {
+        pthread_join(workers->items[i].thread, NULL);
+        slack_web_free(workers->items[i].web);
+        close(workers->items[i].cancel_fd);
+    }
+    free(workers);
+}

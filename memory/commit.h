@@ -1,0 +1,53 @@
+/*
+ * commit.h - finished turns on their way to the disk.
+ *
+ *   durability turn      turns -> store, ids -> DONE: one transaction (or store first)
+ *   durability interval  turns -> "unsaved" row, ids -> DONE: one transaction;
+ *                        every snapshot_interval, at close and at the next open: unsaved ->
+ * store
+ *
+ * So a crash between two snapshots loses nothing and asks nothing again, and the store (which
+ * may be slow or far) is off the path of a turn.
+ *
+ * Owns:    nothing; borrows store, conversations, ledger and journal.
+ * Threads: commit and reset on any but the loop and the journal; snapshot on the journal
+ *          thread, or before it lives and after it has ended.
+ * Errors:  on failure RAM and disk are as before. ERR_INPUT "continued elsewhere": another
+ *          process has written the same conversation; the next begin loads it anew.
+ */
+#ifndef MEMORY_COMMIT_H
+#define MEMORY_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "memory/conversation.h"
+#include "memory/journal.h"
+#include "memory/ledger.h"
+#include "memory/memory.h"
+#include "memory/store.h"
+
+struct commit_path {
+    struct store *store;
+    struct conversations *conversations;
+    struct ledger *ledger;
+    struct journal *journal;
+    enum memory_durability durability;
+    _Atomic int64_t max_turns;
+    _Atomic int64_t snapshot_interval_ms;
+    _Atomic int64_t unsaved_id;      /* the newest unsaved row of this process */
+    _Atomic int64_t snapshot_due_ms; /* CLOCK_FOREVER_MS: nothing is unsaved */
+};
+
+/* memory_conversation_commit() and _reset(). */
+int commit_turns(struct commit_path *path, struct conversation *conversation,
+                 const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
+                 size_t ledger_count, enum ledger_state state, struct err *err);
+int commit_reset(struct commit_path *path, const char *key, struct err *err);
+
+/* Brings everything unsaved into the store. Safe to repeat after a failure. */
+int commit_snapshot(struct commit_path *path, struct db *db, struct err *err);
+
+#endif

@@ -1,0 +1,271 @@
+#include "memory/memory.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "memory/commit.h"
+#include "memory/conversation.h"
+#include "memory/db.h"
+#include "memory/journal.h"
+#include "memory/ledger.h"
+#include "memory/readers.h"
+#include "memory/store.h"
+
+#define LOG_MODULE "memory"
+#include "base/log.h"
+
+#define UPKEEP_MAX_MS  (INT64_C(5) * 60 * 1000)
+#define UPKEEP_MIN_MS  1000
+#define PRUNE_AGAIN_MS 50
+
+struct memory {
+    struct db *db; /* the journal's from the moment it lives */
+    struct readers *readers;
+    struct store *store;
+    struct ledger *ledger;
+    struct conversations *conversations;
+    struct journal *journal;
+    struct commit_path path;
+    _Atomic int64_t cache_ttl_ms;
+    bool snapshot_failing; /* journal thread: said once */
+};
+
+/* ---- upkeep, on the journal thread ------------------------------------------------------- */
+
+static void snapshot_if_due(struct memory *memory, struct db *db, int64_t now_ms)
+{
+    struct err err = { 0 };
+    int64_t retry_ms;
+
+    if (now_ms < atomic_load(&memory->path.snapshot_due_ms))
+        return;
+    /* Before the work: what is committed meanwhile sets the next one. */
+    atomic_store(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
+    if (commit_snapshot(&memory->path, db, &err) == 0) {
+        memory->snapshot_failing = false;
+        return;
+    }
+    if (!memory->snapshot_failing)
+        log_warn("a snapshot failed, the turns stay in the ledger until one succeeds: %s",
+                 err.message);
+    memory->snapshot_failing = true;
+    retry_ms = atomic_load(&memory->path.snapshot_interval_ms);
+    atomic_store(&memory->path.snapshot_due_ms,
+                 now_ms + (retry_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : retry_ms));
+}
+
+static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
+{
+    struct memory *memory = context;
+    int64_t period_ms = atomic_load(&memory->cache_ttl_ms) / 4;
+    struct err err = { 0 };
+    int64_t next_ms;
+    int64_t snapshot_ms;
+    bool more = false;
+
+    period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
+    period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
+    snapshot_if_due(memory, db, now_ms);
+    conversations_sweep(memory->conversations, now_ms);
+    if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
+        log_warn("old messages were not forgotten, trying again later: %s", err.message);
+    next_ms = now_ms + (more ? PRUNE_AGAIN_MS : period_ms);
+    snapshot_ms = atomic_load(&memory->path.snapshot_due_ms);
+    return snapshot_ms < next_ms ? snapshot_ms : next_ms;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static void set_limits(struct memory *memory, const struct memory_options *options)
+{
+    atomic_store(&memory->cache_ttl_ms, options->cache_ttl_ms);
+    atomic_store(&memory->path.max_turns, options->max_turns < 1 ? 1 : options->max_turns);
+    atomic_store(&memory->path.snapshot_interval_ms, options->snapshot_interval_ms);
+}
+
+static struct conversation_limits limits_of(const struct memory_options *options)
+{
+    return (struct conversation_limits){ .max_bytes = options->max_bytes,
+                                         .cache_ttl_ms = options->cache_ttl_ms,
+                                         .max_turns = options->max_turns };
+}
+
+static struct store *store_new(enum memory_store_kind kind, struct readers *readers)
+{
+    switch (kind) {
+    case MEMORY_STORE_NONE:
+        return store_none_new();
+    case MEMORY_STORE_SQLITE:
+        return store_sqlite_new(readers);
+    }
+    return store_none_new();
+}
+
+static int start(struct memory *memory, const char *db_path,
+                 const struct memory_options *options, struct metrics *metrics, struct err *err)
+{
+    struct conversation_limits limits = limits_of(options);
+
+    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
+        return -1;
+    memory->readers = readers_new(db_path);
+    memory->store = store_new(options->store, memory->readers);
+    memory->conversations = conversations_new(memory->store, &limits, metrics);
+    set_limits(memory, options);
+    memory->path.store = memory->store;
+    memory->path.conversations = memory->conversations;
+    /* Without a store there is nothing to take a snapshot into. */
+    memory->path.durability =
+        options->store == MEMORY_STORE_NONE ? MEMORY_DURABILITY_TURN : options->durability;
+    atomic_init(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
+    /* What a crash left unsaved: an interval's worth of turns at most. */
+    if (options->store != MEMORY_STORE_NONE &&
+        commit_snapshot(&memory->path, memory->db, err) < 0)
+        return -1;
+    if (ledger_new(memory->db, memory->readers, metrics, &memory->ledger, err) < 0)
+        return -1;
+    memory->path.ledger = memory->ledger;
+    if (journal_new(memory->db, upkeep, memory, metrics, &memory->journal, err) < 0)
+        return -1;
+    memory->path.journal = memory->journal;
+    ledger_set_journal(memory->ledger, memory->journal);
+    journal_call_at(memory->journal, clock_now_ms() + UPKEEP_MIN_MS);
+    return 0;
+}
+
+int memory_open(const struct memory_options *options, struct metrics *metrics,
+                struct memory **ret_memory, struct err *err)
+{
+    AUTO_FREE char *db_path = xasprintf("%s/%s", options->state_dir, DB_FILE_NAME);
+    struct memory *memory;
+
+    if (file_make_dirs(options->state_dir, 0700, err) < 0)
+        return -1;
+    memory = xcalloc(1, sizeof(*memory));
+    if (start(memory, db_path, options, metrics, err) < 0) {
+        memory_close(memory);
+        return err_wrap(err, "memory");
+    }
+    *ret_memory = memory;
+    return 0;
+}
+
+static void save_at_close(struct memory *memory)
+{
+    struct err err = { 0 };
+
+    if (memory->path.durability == MEMORY_DURABILITY_INTERVAL &&
+        commit_snapshot(&memory->path, memory->db, &err) < 0)
+        log_warn("the last snapshot failed, the next start takes it up: %s", err.message);
+    db_checkpoint(memory->db, true);
+}
+
+void memory_close(struct memory *memory)
+{
+    if (!memory)
+        return;
+    if (memory->journal) {
+        journal_free(memory->journal);
+        save_at_close(memory);
+    }
+    ledger_free(memory->ledger);
+    conversations_free(memory->conversations);
+    if (memory->store)
+        memory->store->ops->free(memory->store);
+    readers_free(memory->readers);
+    db_close(memory->db);
+    free(memory);
+}
+
+void memory_reconfigure(struct memory *memory, const struct memory_options *options)
+{
+    struct conversation_limits limits = limits_of(options);
+
+    set_limits(memory, options);
+    conversations_set_limits(memory->conversations, &limits);
+    journal_call_at(memory->journal, clock_now_ms());
+}
+
+/* ---- the rooms behind the door ----------------------------------------------------------- */
+
+bool memory_record_message(struct memory *memory, const struct ledger_request *request)
+{
+    return ledger_record(memory->ledger, request);
+}
+
+int memory_pending_messages(struct memory *memory, int64_t after_id,
+                            struct ledger_entry **ret_entries, size_t max, size_t *ret_count,
+                            struct err *err)
+{
+    return ledger_pending(memory->ledger, after_id, ret_entries, max, ret_count, err);
+}
+
+int memory_find_message(struct memory *memory, int64_t id, struct ledger_entry **ret_entry,
+                        struct err *err)
+{
+    return ledger_find(memory->ledger, id, ret_entry, err);
+}
+
+int memory_mark_running(struct memory *memory, const int64_t *ids, size_t count,
+                        const char *run_id, struct err *err)
+{
+    return ledger_mark_running(memory->ledger, ids, count, run_id, err);
+}
+
+void memory_note_reply(struct memory *memory, const int64_t *ids, size_t count,
+                       const char *reply_state)
+{
+    ledger_note_reply(memory->ledger, ids, count, reply_state);
+}
+
+int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count,
+                         enum ledger_state state, struct err *err)
+{
+    return ledger_mark(memory->ledger, ids, count, state, err);
+}
+
+int memory_conversation_begin(struct memory *memory, const char *key, const char *parent_key,
+                              const char *parent_until_ts,
+                              struct conversation **ret_conversation, struct err *err)
+{
+    return conversations_pin(memory->conversations, key, parent_key, parent_until_ts,
+                             ret_conversation, err);
+}
+
+void memory_conversation_end(struct memory *memory, struct conversation *conversation)
+{
+    conversations_unpin(memory->conversations, conversation);
+}
+
+int memory_conversation_commit(struct memory *memory, struct conversation *conversation,
+                               const struct memory_turn *turns, size_t turns_count,
+                               const int64_t *ledger_ids, size_t ledger_count,
+                               enum ledger_state state, struct err *err)
+{
+    return commit_turns(&memory->path, conversation, turns, turns_count, ledger_ids,
+                        ledger_count, state, err);
+}
+
+int memory_conversation_reset(struct memory *memory, const char *key, struct err *err)
+{
+    return commit_reset(&memory->path, key, err);
+}
+
+void memory_get_stats(struct memory *memory, struct memory_stats *ret_stats)
+{
+    struct conversation_figures figures;
+
+    conversations_get_figures(memory->conversations, &figures);
+    *ret_stats = (struct memory_stats){
+        .conversations = figures.conversations,
+        .bytes = figures.bytes,
+        .hits = figures.hits,
+        .misses = figures.misses,
+        .evictions = figures.evictions,
+        .pending = ledger_pending_count(memory->ledger),
+    };
+}

@@ -1,0 +1,106 @@
+/*
+ * reply_parts.h - the inside of a reply: the answer's text and the message that is being
+ * written. For slack/reply*.c only.
+ *
+ *   safe   |---- finished messages ----|-- the open message --|-- not sent yet --|
+ *          0                          done                  part.sent          safe.len
+ */
+#ifndef SLACK_REPLY_PARTS_H
+#define SLACK_REPLY_PARTS_H
+
+#include <stdatomic.h>
+
+#include "slack/call.h"
+#include "slack/reply.h"
+#include "slack/text.h"
+
+struct slack_features {
+    atomic_bool no_stream_direct; /* by channel type: direct messages, */
+    atomic_bool no_stream;        /* and everything else */
+    atomic_bool no_sessions;      /* agents.sessions.* is not for this app */
+    atomic_bool no_status;        /* nor assistant.threads.setStatus */
+};
+
+enum part_kind {
+    PART_NONE,   /* no message is open */
+    PART_STREAM, /* grows by appends */
+    PART_EDIT,   /* rewritten whole by chat.update */
+};
+
+struct part {
+    enum part_kind kind;
+    char ts[SLACK_TS_MAX_BYTES];
+    size_t sent;                /* Slack shows the answer up to here (safe offset) */
+    struct slack_split at_sent; /* stream: fences at `sent` */
+    size_t used;                /* stream: bytes that its message holds */
+    int64_t opened_at_ms;       /* stream */
+    char *shown;                /* edit: what the message says now; NULL: not known */
+};
+
+struct slack_reply {
+    struct slack_web *web;
+    struct slack_features *features;
+    char *channel;
+    char *thread_ts;
+    char *recipient_user;
+    char *recipient_team;
+    char *key;
+    bool is_direct;
+    enum slack_reply_mode mode;
+    enum part_kind kind; /* of the next message: STREAM, EDIT, or NONE until the end (post) */
+    void (*on_state)(void *context, const char *state);
+    void *context;
+    struct metric *messages; /* NULL: not counted */
+    struct metric *fallbacks;
+
+    char cut[4]; /* the start of a character whose rest has not come */
+    size_t cut_len;
+    struct buf text; /* clean: what the agent said */
+    struct buf safe; /* the same, defused: what Slack gets */
+    size_t defused;  /* text up to here is in safe */
+    bool is_truncated;
+
+    size_t done; /* finished messages hold the answer up to here */
+    struct slack_split at_done;
+    bool is_resuming; /* `done` lies ahead of the text given so far */
+    unsigned index;   /* of the open message, or of the next */
+    struct part part;
+    size_t stream_budget; /* bytes per message; shrunk when Slack finds one too long */
+    size_t edit_budget;
+
+    int64_t pending_since_ms; /* unsent text was first seen; -1 for none */
+    int64_t last_write_ms;    /* last request that changed a message; INT64_MIN/2 for never */
+    int64_t retry_at_ms;      /* after a failure, nothing before this */
+    int64_t retry_delay_ms;
+    bool is_stopped; /* stopped_by_user */
+
+    char status[256];       /* what is being done; "" once text came after it */
+    char shown_status[256]; /* what Slack's status line says */
+    int64_t status_at_ms;
+    bool is_status_busy;  /* a status call was made that must be undone */
+    bool is_session_busy; /* the session is "processing" */
+};
+
+/* reply_send.c: one step towards Slack; -1 leaves the rest for a later try. */
+
+/* Writes into, opens or rolls over a streamed message. */
+int reply_stream_step(struct slack_reply *reply, int64_t now_ms, struct err *err);
+
+/*
+ * Closes the open stream with what is left of the answer, as far as that fits, and with
+ * `*note`, which becomes "" once it is delivered.
+ */
+int reply_stream_finish(struct slack_reply *reply, const char **note, struct err *err);
+
+/* Posts or rewrites one message; `is_last` drops the status line and adds `note`. */
+int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, struct err *err);
+
+/* True when there is text for a new or the open message. */
+bool reply_has_pending(const struct slack_reply *reply);
+
+/* reply.c */
+void reply_tell_state(struct slack_reply *reply);
+bool reply_is_status_in_message(const struct slack_reply *reply);
+void reply_mark_processing(struct slack_reply *reply);
+
+#endif

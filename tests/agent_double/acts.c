@@ -1,0 +1,680 @@
+#include "tests/agent_double/acts.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "tests/agent_double/emit.h"
+#include "tests/agent_double/history.h"
+#include "tests/agent_double/record.h"
+
+static void complain(const char *text)
+{
+    dprintf(STDERR_FILENO, "%s", text);
+}
+
+static void wait_for_ever(void)
+{
+    for (;;)
+        pause();
+}
+
+static int64_t number(const struct stage *stage, const char *key, int64_t otherwise)
+{
+    return scenario_number(stage->scenario, key, otherwise);
+}
+
+/* --- refusals --------------------------------------------------------------------------- */
+
+int act_refuse_login(void)
+{
+    complain("Error: Authentication required. Please run 'agent login' first, or set "
+             "CURSOR_API_KEY environment variable.\n");
+    return 1;
+}
+
+int act_refuse_key(void)
+{
+    complain("\033[33m\xe2\x9a\xa0 Warning: The provided API key is invalid.\033[39m\n");
+    return 1;
+}
+
+int act_refuse_trust(void)
+{
+    complain("\xe2\x9a\xa0 Workspace Trust Required\n\nPass --trust, --yolo, or -f to run "
+             "without being asked.\n");
+    return 1;
+}
+
+int act_refuse_model(const char *model)
+{
+    dprintf(STDERR_FILENO, "Cannot use this model: %s. Available models: auto", model);
+    for (int i = 0; i < 240; i++)
+        dprintf(STDERR_FILENO, ", invented-model-%03d-high", i);
+    complain("\n");
+    return 1;
+}
+
+static int play_auth(const struct stage *stage)
+{
+    (void)stage;
+    return act_refuse_login();
+}
+
+static int play_badkey(const struct stage *stage)
+{
+    (void)stage;
+    return act_refuse_key();
+}
+
+static int play_trust(const struct stage *stage)
+{
+    (void)stage;
+    return act_refuse_trust();
+}
+
+static int play_trust0(const struct stage *stage)
+{
+    (void)stage;
+    act_refuse_trust();
+    return 0;
+}
+
+static int play_trusthang(const struct stage *stage)
+{
+    (void)stage;
+    act_refuse_trust();
+    wait_for_ever();
+    return 0;
+}
+
+static int play_badmodel(const struct stage *stage)
+{
+    (void)stage;
+    return act_refuse_model("nonsense");
+}
+
+static int play_badflag(const struct stage *stage)
+{
+    (void)stage;
+    complain("error: unknown option '--stream-partial-output'\n(Did you mean "
+             "--output-format?)\n");
+    return 1;
+}
+
+static int play_limit(const struct stage *stage)
+{
+    if (number(stage, "init", 0))
+        emit_opening();
+    complain("Error: You've hit your usage limit {\"fallbackModel\":\"auto\","
+             "\"spendLimitHit\":true,\"chatMessage\":\"Upgrade\",\"spendLimits\":[]}\n");
+    return 1;
+}
+
+static int play_exhausted(const struct stage *stage)
+{
+    if (number(stage, "init", 0))
+        emit_opening();
+    complain("RetriableError: [resource_exhausted] Error\n");
+    return 1;
+}
+
+static int play_race(const struct stage *stage)
+{
+    if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
+        complain("Error: ENOENT: no such file or directory, rename "
+                 "'/home/x/.cursor/cli-config.json.tmp' -> "
+                 "'/home/x/.cursor/cli-config.json'\n");
+        return 1;
+    }
+    emit_opening();
+    emit_words("Now it works.", 0);
+    emit_result();
+    return 0;
+}
+
+static int play_flaky(const struct stage *stage)
+{
+    if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
+        complain("RetriableError: [resource_exhausted] Error\n");
+        return 1;
+    }
+    emit_opening();
+    emit_words("Now it works.", 0);
+    emit_result();
+    return 0;
+}
+
+/* --- answers ---------------------------------------------------------------------------- */
+
+static void answer_history(const struct stage *stage, int pause_ms)
+{
+    struct history history;
+    AUTO_FREE char *answer = NULL;
+
+    history_read(stage->prompt, &history);
+    answer = history_answer(&history);
+    history_deinit(&history);
+    emit_words(answer, pause_ms);
+}
+
+static int play_ok(const struct stage *stage)
+{
+    emit_opening();
+    answer_history(stage, (int)number(stage, "pause_ms", 0));
+    emit_result();
+    return 0;
+}
+
+static int play_echo(const struct stage *stage)
+{
+    struct history history;
+
+    emit_opening();
+    history_read(stage->prompt, &history);
+    emit_words(history.question, 0);
+    history_deinit(&history);
+    emit_result();
+    return 0;
+}
+
+/* Words for `seconds`, then the usual answer. */
+static int play_slow(const struct stage *stage)
+{
+    int64_t end_ms = clock_now_ms() + number(stage, "seconds", 5) * 1000;
+    int pause_ms = (int)number(stage, "pause_ms", 200);
+
+    emit_opening();
+    for (int i = 1; clock_now_ms() < end_ms; i++) {
+        char word[32];
+
+        snprintf(word, sizeof(word), "word%d ", i);
+        emit_delta(word);
+        emit_pause(pause_ms);
+    }
+    answer_history(stage, 0);
+    emit_result();
+    return 0;
+}
+
+/* Holds the run open until somebody makes the file `file=` (default: `gate` beside it). */
+static int play_gate(const struct stage *stage)
+{
+    AUTO_FREE char *otherwise = xasprintf(
+        "%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
+    AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
+
+    emit_opening();
+    emit_words("The gate is closed. ", 0);
+    while (access(path, F_OK) != 0)
+        emit_pause(10);
+    emit_words("The gate is open. ", 0);
+    answer_history(stage, 0);
+    emit_result();
+    return 0;
+}
+
+static int play_markup(const struct stage *stage)
+{
+    AUTO_BUF struct buf text = { 0 };
+
+    buf_init(&text, (size_t)256 * 1024);
+    buf_append_text(&text, "<!channel> <!here> <@U123> <!subteam^S1|x> & < > *bold* _it_\n\n"
+                           "```c\nint main(void) { return 0; }\n```\n\n");
+    while (text.len < (size_t)number(stage, "bytes", 50000))
+        buf_printf(&text, "Line %zu of a long answer with `code` in it.\n", text.len);
+    emit_opening();
+    emit_words(buf_text(&text), 0);
+    emit_result();
+    return 0;
+}
+
+static int play_tools(const struct stage *stage)
+{
+    int pause_ms = (int)number(stage, "pause_ms", 20);
+    static const char read_args[] = "{\"path\":\"/srv/qa/src/auth.c\"}";
+    static const char shell_args[] =
+        "{\"command\":\"curl -H 'Authorization: Bearer SECRET' https://x\"}";
+
+    emit_opening();
+    emit_words("First I look at the files.", 0);
+    emit_flush_before_tool();
+    emit_tool("call-a\nfc_a", "readToolCall", read_args, NULL);
+    emit_pause(pause_ms);
+    emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}", NULL);
+    emit_pause(pause_ms);
+    emit_tool("call-a\nfc_a", "readToolCall", read_args,
+              "{\"success\":{\"content\":\"int x;\\n\",\"isEmpty\":false,\"totalLines\":1}}");
+    emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}",
+              "{\"success\":{\"pattern\":\"jwt\"}}");
+    emit_words("Then I try a command.", 0);
+    emit_flush_before_tool();
+    emit_tool("call-c", "shellToolCall", shell_args, NULL);
+    emit_pause(pause_ms);
+    emit_tool("call-c", "shellToolCall", shell_args,
+              "{\"rejected\":{\"command\":\"curl\",\"reason\":\"not allowed\"}}");
+    answer_history(stage, 0);
+    emit_result();
+    return 0;
+}
+
+/* Legal, and easily read wrongly: each paragraph is one trap of the partial output. */
+static int play_variants(const struct stage *stage)
+{
+    static const char args[] = "{\"path\":\"a.txt\"}";
+
+    (void)stage;
+    emit_opening();
+    emit_delta("ha");
+    emit_delta("ha");
+    emit_flush_as("haha", true);
+    emit_tool("call-1", "readToolCall", args, NULL);
+    emit_raw_text("{\"type\":\"brand_new\",\"numbers\":[9007199254740993,1e300,"
+                  "123456789012345678901234567890]}\n\n");
+    emit_tool("call-1", "readToolCall", args, "{\"success\":{\"contentBlobId\":\"b1\"}}");
+    emit_delta("extended");
+    emit_flush_as("extended further", true);
+    emit_tool("call-2", "readToolCall", args, NULL);
+    emit_tool("call-2", "readToolCall", args, "{\"success\":{}}");
+    emit_raw_text("{\"timestamp_ms\":1,\"message\":{\"content\":[{\"text\":\"caf\\u00e9 "
+                  "\\ud83d\\ude00 a\\/b\",\"type\":\"text\"}],\"role\":\"assistant\"},"
+                  "\"type\":\"assistant\"}\n");
+    emit_raw_text("{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+                  "[{\"type\":\"text\",\"text\":\"caf\\u00e9 \\ud83d\\ude00 a/b\"}]}}\n");
+    emit_result_with(false, "");
+    return 0;
+}
+
+/* --- endings that go wrong -------------------------------------------------------------- */
+
+static int play_noresult1(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("A partial answer", 0);
+    for (int i = 1; i <= 3; i++) {
+        emit_connection("connection", "reconnecting", i);
+        emit_connection("retry", "starting", i);
+    }
+    complain("Error: Connection failed repeatedly\n");
+    return 1;
+}
+
+static int play_noresult0(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("A partial answer", 0);
+    return 0;
+}
+
+static int play_iserror(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_result_with(true, "the model refused");
+    return 0;
+}
+
+static int play_empty0(const struct stage *stage)
+{
+    (void)stage;
+    return 0;
+}
+
+static int play_hang0(const struct stage *stage)
+{
+    (void)stage;
+    wait_for_ever();
+    return 0;
+}
+
+static int play_hangmid(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("A partial answer", 0);
+    wait_for_ever();
+    return 0;
+}
+
+static int play_hangend(const struct stage *stage)
+{
+    play_ok(stage);
+    wait_for_ever();
+    return 0;
+}
+
+static int play_chatter(const struct stage *stage)
+{
+    emit_init();
+    for (int i = 1;; i++) {
+        emit_connection("connection", "reconnecting", i);
+        emit_pause((int)number(stage, "pause_ms", 10));
+    }
+    return 0;
+}
+
+static int play_crashmid(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("A partial answer", 0);
+    emit_raw_text("{\"type\":\"assistant\",\"message\":{\"role\":\"ass");
+    abort();
+}
+
+static int play_fastexit(const struct stage *stage)
+{
+    (void)stage;
+    complain("Error: something unheard of\n");
+    return 1;
+}
+
+static int play_igterm(const struct stage *stage)
+{
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    return play_hangmid(stage);
+}
+
+static int play_termclean(const struct stage *stage)
+{
+    sigset_t wanted;
+    int got = 0;
+
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    emit_opening();
+    emit_words("A partial answer", 0);
+    sigwait(&wanted, &got);
+    record_signal(stage->scenario, got);
+    complain("Aborting operation...\n");
+    return 128 + got;
+}
+
+static int play_stopped(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    raise(SIGSTOP);
+    wait_for_ever();
+    return 0;
+}
+
+static int play_closeout(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("A partial answer", 0);
+    close(STDOUT_FILENO);
+    wait_for_ever();
+    return 0;
+}
+
+/* --- bytes that are not what they should be ----------------------------------------------- */
+
+static int play_nonl(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_words("No newline at the end.", 0);
+    emit_raw_text("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"
+                  "\"No newline at the end.\",\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}");
+    return 0;
+}
+
+static int play_garbage(const struct stage *stage)
+{
+    static const char binary[] = "\x00\x01\xff\xfe\x80 binary\n";
+
+    emit_raw_text("Welcome to a banner\n\033[31mcoloured\033[0m\n");
+    emit_raw(binary, sizeof(binary) - 1);
+    emit_raw_text("stdout: {\"type\":\"result\"}\n{\"type\":\n[1,2]\n{}\n\"text\"\n");
+    return play_ok(stage);
+}
+
+static int play_badutf8(const struct stage *stage)
+{
+    (void)stage;
+    emit_opening();
+    emit_raw_text("{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+                  "[{\"type\":\"text\",\"text\":\"a\xff\xc3z\"}]},\"timestamp_ms\":1}\n");
+    emit_result_with(false, "");
+    return 0;
+}
+
+static int play_nul(const struct stage *stage)
+{
+    static const char line[] =
+        "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+        "[{\"type\":\"text\",\"text\":\"be\0fo\\u0000re\"}]},\"timestamp_ms\":1}\n";
+
+    (void)stage;
+    emit_opening();
+    emit_raw(line, sizeof(line) - 1);
+    emit_result_with(false, "");
+    return 0;
+}
+
+static int play_crlf(const struct stage *stage)
+{
+    (void)stage;
+    emit_raw_text("{\"type\":\"system\",\"subtype\":\"init\",\"model\":\"Auto\"}\r\n\r\n"
+                  "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+                  "[{\"type\":\"text\",\"text\":\"one\\r\\ntwo\"}]},\"timestamp_ms\":1}\r\n"
+                  "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}\r\n");
+    return 0;
+}
+
+static int play_bom(const struct stage *stage)
+{
+    emit_raw_text("\xef\xbb\xbf");
+    return play_ok(stage);
+}
+
+static int play_splitutf8(const struct stage *stage)
+{
+    static const char line[] =
+        "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+        "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
+    const char *at = strchr(line, '\xf0') + 2;
+    int pause_ms = (int)number(stage, "pause_ms", 30);
+
+    emit_opening();
+    emit_raw(line, (size_t)(at - line));
+    emit_pause(pause_ms);
+    emit_raw_text(at);
+    emit_result_with(false, "");
+    return 0;
+}
+
+/* One byte at a time. */
+static int play_slowdrip(const struct stage *stage)
+{
+    static const char lines[] =
+        "{\"type\":\"system\",\"subtype\":\"init\",\"model\":\"Auto\"}\n"
+        "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
+        "[{\"type\":\"text\",\"text\":\"drip\"}]},\"timestamp_ms\":1}\n"
+        "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}\n";
+    int pause_ms = (int)number(stage, "pause_ms", 2);
+
+    for (const char *at = lines; *at; at++) {
+        emit_raw(at, 1);
+        emit_pause(pause_ms);
+    }
+    return 0;
+}
+
+static void emit_filler(int64_t bytes)
+{
+    char filler[65536];
+
+    memset(filler, 'x', sizeof(filler));
+    for (; bytes > 0; bytes -= (int64_t)sizeof(filler))
+        emit_raw(filler, sizeof(filler));
+}
+
+static int play_longline(const struct stage *stage)
+{
+    emit_opening();
+    emit_raw_text("{\"type\":\"tool_call\",\"x\":\"");
+    emit_filler(number(stage, "bytes", (int64_t)40 * 1024 * 1024));
+    emit_raw_text("\"}\n");
+    emit_words("After the long line.", 0);
+    emit_result();
+    return 0;
+}
+
+static int play_flood(const struct stage *stage)
+{
+    AUTO_FREE char *word = xcalloc(1, 4001);
+
+    memset(word, 'y', 4000);
+    emit_opening();
+    for (int64_t left = number(stage, "bytes", (int64_t)1024 * 1024 * 1024); left > 0;
+         left -= 4000)
+        emit_delta(word);
+    emit_result();
+    return 0;
+}
+
+static int play_errflood(const struct stage *stage)
+{
+    emit_opening();
+    for (int64_t left = number(stage, "bytes", (int64_t)100 * 1024 * 1024); left > 0;
+         left -= 64) {
+        complain("noise noise noise noise noise noise noise noise noise noise 63\n");
+        if (left % (1 << 18) < 64)
+            emit_pause(1); /* so that a reader can keep up */
+    }
+    complain("the end of the noise\n");
+    return play_ok(stage);
+}
+
+/* --- what is left behind ------------------------------------------------------------------ */
+
+static int leave_child(const struct stage *stage, bool leaves_session)
+{
+    pid_t child = 0;
+
+    play_ok(stage);
+    child = fork();
+    if (child == 0) {
+        if (leaves_session) {
+            setsid();
+            if (fork() > 0)
+                _exit(0);
+        }
+        wait_for_ever();
+    }
+    if (leaves_session)
+        waitpid(child, NULL, 0);
+    return 0;
+}
+
+static int play_orphan(const struct stage *stage)
+{
+    return leave_child(stage, false);
+}
+
+static int play_orphansid(const struct stage *stage)
+{
+    return leave_child(stage, true);
+}
+
+/* A shell in a group of its own, on which the result waits. */
+static int play_bgshell(const struct stage *stage)
+{
+    pid_t child = fork();
+
+    (void)stage;
+    if (child == 0) {
+        setpgid(0, 0);
+        wait_for_ever();
+    }
+    emit_opening();
+    emit_tool("call-bg", "shellToolCall", "{\"command\":\"sleep 1000\",\"isBackground\":true}",
+              NULL);
+    waitpid(child, NULL, 0);
+    emit_result();
+    return 0;
+}
+
+static int play_forkbomb(const struct stage *stage)
+{
+    for (int64_t i = number(stage, "children", 200); i > 0; i--) {
+        if (fork() == 0)
+            wait_for_ever();
+    }
+    return play_ok(stage);
+}
+
+static const struct act acts[] = {
+    { "ok", false, play_ok },
+    { "echo", false, play_echo },
+    { "slow", false, play_slow },
+    { "gate", false, play_gate },
+    { "markup", false, play_markup },
+    { "tools", false, play_tools },
+    { "variants", false, play_variants },
+    { "auth", true, play_auth },
+    { "badkey", true, play_badkey },
+    { "trust", true, play_trust },
+    { "trust0", true, play_trust0 },
+    { "trusthang", true, play_trusthang },
+    { "badmodel", true, play_badmodel },
+    { "badflag", true, play_badflag },
+    { "limit", false, play_limit },
+    { "exhausted", false, play_exhausted },
+    { "race", false, play_race },
+    { "flaky", false, play_flaky },
+    { "noresult1", false, play_noresult1 },
+    { "noresult0", false, play_noresult0 },
+    { "iserror", false, play_iserror },
+    { "empty0", true, play_empty0 },
+    { "hang0", true, play_hang0 },
+    { "hangmid", false, play_hangmid },
+    { "hangend", false, play_hangend },
+    { "chatter", false, play_chatter },
+    { "crashmid", false, play_crashmid },
+    { "fastexit", true, play_fastexit },
+    { "igterm", false, play_igterm },
+    { "termclean", false, play_termclean },
+    { "stopped", false, play_stopped },
+    { "closeout", false, play_closeout },
+    { "nostdin", true, play_ok },
+    { "nonl", false, play_nonl },
+    { "garbage", false, play_garbage },
+    { "badutf8", false, play_badutf8 },
+    { "nul", false, play_nul },
+    { "crlf", false, play_crlf },
+    { "bom", false, play_bom },
+    { "splitutf8", false, play_splitutf8 },
+    { "slowdrip", false, play_slowdrip },
+    { "longline", false, play_longline },
+    { "flood", false, play_flood },
+    { "errflood", false, play_errflood },
+    { "orphan", false, play_orphan },
+    { "orphansid", false, play_orphansid },
+    { "bgshell", false, play_bgshell },
+    { "forkbomb-lite", false, play_forkbomb },
+};
+
+const struct act *act_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(acts); i++) {
+        if (strcmp(acts[i].name, name) == 0)
+            return &acts[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,33 @@
+/*
+ * acts.h - the scenarios: what the double does once it has been started.
+ *
+ * Threads: single-threaded program.
+ */
+#ifndef DOUBLE_ACTS_H
+#define DOUBLE_ACTS_H
+
+#include <stdbool.h>
+
+#include "tests/agent_double/scenario.h"
+
+struct stage {
+    const struct scenario *scenario;
+    const struct arguments *arguments;
+    const char *prompt;
+};
+
+struct act {
+    const char *name;
+    bool skips_prompt; /* plays without reading stdin */
+    int (*play)(const struct stage *stage); /* returns the exit status */
+};
+
+const struct act *act_find(const char *name); /* NULL: unknown */
+
+/* The refusals of cursor-agent, which the double also gives without a scenario. */
+int act_refuse_login(void);
+int act_refuse_key(void);
+int act_refuse_trust(void);
+int act_refuse_model(const char *model);
+
+#endif
