@@ -76,6 +76,8 @@ $B/tests/slack_lab/slack_lab: $(LAB_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/slack_lab/page.o: tests/slack_lab/page.html # which it embeds
+
 $B/tests/agent_double/cursor-agent: $(DOUBLE_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -109,12 +111,13 @@ $B/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A target that anyone may call first installs what is missing; only then may make look at the
-# rest, hence the second make.
-AGAIN = @scripts/install-deps && $(MAKE) --no-print-directory
+# rest, hence the second make. It uses every processor unless -j was given.
+AGAIN = --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check tests asan tsan valgrind coverage
 check: ## run every test; ends with "N passed, N failed"
-	$(AGAIN) tests
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) tests
 
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS)
 	@scripts/run-tests $(UNIT_TESTS) $(UNIT_SCRIPTS) $(SCENARIO_TESTS)
@@ -137,22 +140,24 @@ coverage: ## check, then the share of lines that ran, per file
 .PHONY: fuzz fuzzers
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@$(MAKE) $(AGAIN) VARIANT=fuzz fuzzers
 	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 fuzzers: $(FUZZERS)
 
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
-	$(AGAIN) programs
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) programs
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
-	$(AGAIN) benches
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) benches
 
 clients: ## drive the Slack stand-in with Slack's own Node clients
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) $(AGAIN) programs
 	@tests/clients/run
 
 programs: $(PROGRAMS)
@@ -171,8 +176,8 @@ format: ## rewrite the sources as .clang-format says
 
 .PHONY: example
 example: $B/threadkeeper ## write config/threadkeeper.example.yaml anew from the option table
-	@$B/threadkeeper config --example >config/.example.tmp
-	@mv config/.example.tmp config/threadkeeper.example.yaml
+	@$B/threadkeeper config --example >$B/example.yaml
+	@cp $B/example.yaml config/threadkeeper.example.yaml
 
 UNIT_DIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper
@@ -183,7 +188,7 @@ install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
+	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|/usr/local/share/|$(PREFIX)/share/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
 	chmod 0644 $(UNIT_DIR)/threadkeeper.service
 ifeq ($(DESTDIR),)
 	scripts/create-user

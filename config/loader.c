@@ -190,8 +190,8 @@ static char *shown_key(const char *section, const char *name)
 
     buf_init(&shown, 400);
     buf_printf(&shown, "%s%s", section, *section ? "." : "");
-    for (size_t i = 0; name[i] && i < 64; i++)
-        buf_append_char(&shown, (unsigned char)name[i] < 0x20 ? '?' : name[i]);
+    for (size_t i = 0; i < 64 && name[i]; i++)
+        buf_append(&shown, (unsigned char)name[i] < 0x20 ? "?" : &name[i], 1);
     return buf_take(&shown);
 }
 

@@ -70,7 +70,7 @@ static void show(const struct option *option, const char *text, struct buf *wron
     size_t cut = utf8_cut(text, len, SHOWN_MAX_BYTES);
     AUTO_FREE char *head = xstrndup(text, cut);
 
-    buf_init(&shown, SHOWN_MAX_BYTES * 8);
+    buf_init(&shown, (size_t)SHOWN_MAX_BYTES * 8);
     if (option->is_secret)
         return;
     tree_print_text(&shown, head);

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         setenv("TK_TEST_USED", "hide-me", 1);
         setenv("TK_TEST_UNUSED", "xoxb-unused", 1);
         setenv("TK_TEST_OTHER", "left-alone", 1);
-        execv("/proc/self/exe", argv);
+        execv(argv[0], argv);
         return 1;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
