@@ -113,9 +113,11 @@ void slack_reply_free(struct slack_reply *reply)
 
 void reply_tell_state(struct slack_reply *reply)
 {
-    json_auto_t *state = json_pack(
-        "{s:i,s:b,s:s,s:I,s:I}", "version", 1, "stream", reply->part.kind == PART_STREAM, "ts",
-        reply->part.ts, "start", (json_int_t)reply->done, "index", (json_int_t)reply->index);
+    json_auto_t *state =
+        json_pack("{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version", 1, "stream",
+                  reply->part.kind == PART_STREAM, "ts", reply->part.ts, "start",
+                  (json_int_t)reply->done, "index", (json_int_t)reply->index, "fence",
+                  reply->at_done.fence, "info", reply->at_done.info);
     char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 
     if (text && reply->on_state)
@@ -128,22 +130,28 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_error_t why;
     json_auto_t *root = json_loads(state, 0, &why);
     const char *ts = NULL;
+    const char *fence = "";
+    const char *fence_info = "";
     int version = 0;
     int is_stream = 0;
     json_int_t start = 0;
     json_int_t index = 0;
     struct err ignored = { 0 };
 
-    if (!root ||
-        json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I}", "version", &version, "stream",
-                       &is_stream, "ts", &ts, "start", &start, "index", &index) < 0)
+    if (!root || json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version",
+                                &version, "stream", &is_stream, "ts", &ts, "start", &start,
+                                "index", &index, "fence", &fence, "info", &fence_info) < 0)
         return err_set(err, ERR_INPUT, "state of a reply: %s", why.text);
-    if (version != 1 || !*ts || strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 ||
-        start > ANSWER_MAX_BYTES * 3 || index < 0 || index > UINT32_MAX)
+    if (strlen(fence) >= sizeof(reply->at_done.fence) || strspn(fence, "`~") != strlen(fence) ||
+        strlen(fence_info) >= sizeof(reply->at_done.info) || version != 1 || !*ts ||
+        strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 || start > ANSWER_MAX_BYTES * 3 ||
+        index < 0 || index > UINT32_MAX)
         return err_set(err, ERR_INPUT, "state of a reply: values out of range");
     reply->part = (struct part){ .kind = PART_EDIT, .sent = (size_t)start };
     snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);
     reply->done = (size_t)start;
+    snprintf(reply->at_done.fence, sizeof(reply->at_done.fence), "%s", fence);
+    snprintf(reply->at_done.info, sizeof(reply->at_done.info), "%s", fence_info);
     reply->index = (unsigned)index;
     reply->is_resuming = start > 0;
     if (is_stream) {
@@ -158,16 +166,6 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     return 0;
 }
 
-/* Once the text reaches the open message's start, fences there are known. */
-static void catch_up(struct slack_reply *reply)
-{
-    if (!reply->is_resuming || reply->safe.len < reply->done)
-        return;
-    reply->at_done = (struct slack_split){ 0 };
-    slack_split_advance(&reply->at_done, buf_text(&reply->safe), reply->done);
-    reply->is_resuming = false;
-}
-
 /* ---- taking text ---- */
 
 static void defuse(struct slack_reply *reply, size_t hold_back)
@@ -176,7 +174,8 @@ static void defuse(struct slack_reply *reply, size_t hold_back)
 
     slack_text_append_safe(&reply->safe, buf_text(&reply->text) + reply->defused, len);
     reply->defused += len;
-    catch_up(reply);
+    if (reply->safe.len >= reply->done)
+        reply->is_resuming = false;
 }
 
 static void take_clean(struct slack_reply *reply, const char *text, size_t len)
@@ -221,7 +220,8 @@ static void take_tail(struct slack_reply *reply)
     if (reply->is_resuming) { /* less text than before the restart: nothing to rewrite */
         reply->done = reply->safe.len;
         reply->part = (struct part){ .kind = PART_NONE };
-        catch_up(reply);
+        reply->at_done = (struct slack_split){ 0 };
+        reply->is_resuming = false;
     }
 }
 

@@ -51,6 +51,7 @@ static void finish_part(struct slack_reply *reply, size_t done)
 {
     slack_split_advance(&reply->at_done, buf_text(&reply->safe) + reply->done,
                         done - reply->done);
+    slack_split_break(&reply->at_done);
     reply->done = done;
     free(reply->part.shown);
     reply->part = (struct part){ .kind = PART_NONE };
@@ -69,7 +70,7 @@ static void skip_newlines(struct slack_reply *reply)
     const char *text = buf_text(&reply->safe);
     size_t from = reply->done;
 
-    if (*reply->at_done.fence || reply->at_done.line_len)
+    if (*reply->at_done.fence)
         return;
     while (from < reply->safe.len && text[from] == '\n')
         from++;

@@ -102,6 +102,21 @@ static size_t close_length(const struct slack_split *state)
     return *now.fence ? strlen(now.fence) + (now.line_len > 0) : 0;
 }
 
+void slack_split_break(struct slack_split *state)
+{
+    take_line(state, state->line, state->line_len);
+    state->line_len = 0;
+}
+
+/* Would `text` be a fence line if it stood at the start of a line? */
+static bool looks_like_fence(const char *text, size_t len)
+{
+    size_t indent = skip_blanks(text, len);
+
+    return indent < len && (text[indent] == '`' || text[indent] == '~') &&
+           count_run(text + indent, len - indent, text[indent]) >= 3;
+}
+
 static bool is_table_row(const char *line, size_t len)
 {
     size_t indent = skip_blanks(line, len);
@@ -146,7 +161,7 @@ static size_t cut_line(const char *line, size_t len, size_t room, enum cut *ret_
     size_t cut = hard;
 
     *ret_kind = CUT_SPACE;
-    while (cut && line[cut - 1] != ' ')
+    while (cut && (line[cut - 1] != ' ' || looks_like_fence(line + cut, len - cut)))
         cut--;
     cut = leave_entity(line, cut);
     if (cut)

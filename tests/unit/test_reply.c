@@ -728,12 +728,18 @@ static void a_state_that_is_no_state_is_refused(void **state)
         "[]",
         "{}",
         "{\"version\":1}",
-        "{\"version\":2,\"stream\":true,\"ts\":\"1.1\",\"start\":0,\"index\":0}",
-        "{\"version\":1,\"stream\":true,\"ts\":\"\",\"start\":0,\"index\":0}",
-        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":-1,\"index\":0}",
-        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":1e9,\"index\":0}",
-        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":999999999,\"index\":0}",
-        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":0,\"index\":-4}",
+        "{\"version\":2,\"stream\":true,\"ts\":\"1.1\",\"start\":0,\"index\":0,\"fence\":\"\","
+        "\"info\":\"\"}",
+        "{\"version\":1,\"stream\":true,\"ts\":\"\",\"start\":0,\"index\":0,\"fence\":\"\","
+        "\"info\":\"\"}",
+        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":-1,\"index\":0,\"fence\":\"\","
+        "\"info\":\"\"}",
+        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":1e9,\"index\":0,\"fence\":"
+        "\"\",\"info\":\"\"}",
+        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":999999999,\"index\":0,"
+        "\"fence\":\"\",\"info\":\"\"}",
+        "{\"version\":1,\"stream\":true,\"ts\":\"1.1\",\"start\":0,\"index\":-4,\"fence\":\"\","
+        "\"info\":\"\"}",
     };
     struct fixture f;
 
@@ -755,10 +761,10 @@ static void a_resumed_answer_that_became_shorter_still_ends(void **state)
 
     (void)state;
     set_up(&f, SLACK_REPLY_AUTO, "1.1");
-    CHECK_INT(slack_reply_resume(
-                  f.reply,
-                  "{\"version\":1,\"stream\":false,\"ts\":\"1.1\",\"start\":500,\"index\":1}",
-                  &f.err),
+    CHECK_INT(slack_reply_resume(f.reply,
+                                 "{\"version\":1,\"stream\":false,\"ts\":\"1.1\",\"start\":500,"
+                                 "\"index\":1,\"fence\":\"\",\"info\":\"\"}",
+                                 &f.err),
               0, f.err.message);
     say(&f, "Short.");
     run_for(&f, 5000);
