@@ -12,7 +12,7 @@
 #define LOG_MODULE "slack.reply"
 #include "base/log.h"
 
-#define ANSWER_MAX_BYTES    (256 * 1024) /* some thirty messages: nobody reads more */
+#define ANSWER_MAX_BYTES    ((size_t)256 * 1024) /* some thirty messages: nobody reads more */
 #define STREAM_BUDGET_BYTES 9000
 #define EDIT_BUDGET_BYTES   11000
 #define FIRST_TEXT_MS       400 /* a stream opens with more than one word */
@@ -144,8 +144,8 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
         return err_set(err, ERR_INPUT, "state of a reply: %s", why.text);
     if (strlen(fence) >= sizeof(reply->at_done.fence) || strspn(fence, "`~") != strlen(fence) ||
         strlen(fence_info) >= sizeof(reply->at_done.info) || version != 1 || !*ts ||
-        strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 || start > ANSWER_MAX_BYTES * 3 ||
-        index < 0 || index > UINT32_MAX)
+        strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 ||
+        start > (json_int_t)(ANSWER_MAX_BYTES * 3) || index < 0 || index > UINT32_MAX)
         return err_set(err, ERR_INPUT, "state of a reply: values out of range");
     reply->part = (struct part){ .kind = PART_EDIT, .sent = (size_t)start };
     snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);

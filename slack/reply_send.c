@@ -11,7 +11,6 @@
 
 #define STREAM_SOFT_AGE_MS 200000 /* from here on the stream ends at the next good seam, */
 #define STREAM_HARD_AGE_MS 230000 /* and here at any: Slack lets it die after some 300 s */
-#define STREAM_SOFT_SHARE  5 / 6  /* of the budget: the same for its size */
 #define ROOM_MIN_BYTES     200
 #define BUDGET_MIN_BYTES   1000
 #define MESSAGE_MAX_BYTES  16384
@@ -154,8 +153,8 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
         slack_split_close(state, &close, &reopen);
         chunk->is_last = true;
     }
-    if (used + chunk->piece > reply->stream_budget * STREAM_SOFT_SHARE ||
-        age >= STREAM_SOFT_AGE_MS) {
+    /* In the last sixth of the budget, or of its life, the stream ends at a good seam. */
+    if (used + chunk->piece > reply->stream_budget / 6 * 5 || age >= STREAM_SOFT_AGE_MS) {
         size_t seam = find_seam(state, text, chunk->piece);
 
         if (seam && !(chunk->is_last && chunk->piece == len)) {

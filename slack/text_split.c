@@ -36,13 +36,14 @@ static void take_line(struct slack_split *state, const char *line, size_t len)
 {
     /* Any indentation counts: agents indent fences inside list items. */
     size_t indent = skip_blanks(line, len);
-    char c = indent < len ? line[indent] : '\0';
     size_t run;
     const char *info;
     size_t info_len;
+    char c;
 
-    if (c != '`' && c != '~')
+    if (indent == len || (line[indent] != '`' && line[indent] != '~'))
         return;
+    c = line[indent];
     run = count_run(line + indent, len - indent, c);
     info = line + indent + run;
     info_len = len - indent - run;
