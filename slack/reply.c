@@ -29,6 +29,7 @@
 #define STATUS_DEADLINE_MS  4000
 #define END_DEADLINE_MS     60000
 #define END_TRIES           6
+#define NOTE_MAX_BYTES      1000
 #define NEVER_MS            (INT64_MIN / 4)
 
 struct slack_features *slack_features_new(void)
@@ -373,14 +374,15 @@ static int64_t stream_due(const struct slack_reply *reply)
 
 static int64_t edit_due(const struct slack_reply *reply)
 {
-    bool has_status = *reply->status && reply_is_status_in_message(reply);
+    bool has_news =
+        reply_is_status_in_message(reply) && strcmp(reply->status, reply->shown_status) != 0;
     bool is_open = reply->part.kind == PART_EDIT;
 
     if (reply->is_resuming || reply->is_stopped)
         return CLOCK_FOREVER_MS;
-    if (!reply_has_pending(reply) && !has_status && !is_open)
-        return CLOCK_FOREVER_MS;
-    if (is_open && reply->part.sent == reply->safe.len && reply->part.shown && !has_status)
+    if (is_open && (!reply->part.shown || reply->part.sent < reply->safe.len))
+        has_news = true;
+    if (!has_news && !reply_has_pending(reply))
         return CLOCK_FOREVER_MS;
     return reply->last_write_ms + UPDATE_INTERVAL_MS;
 }
@@ -494,8 +496,9 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
 
     if (!note)
         note = "";
-    notes = xasprintf("%s%s%s", reply->is_truncated ? too_long : "",
-                      reply->is_truncated && *note ? "\n" : "", note);
+    notes = xasprintf("%s%s%.*s", reply->is_truncated ? too_long : "",
+                      reply->is_truncated && *note ? "\n" : "",
+                      (int)utf8_cut(note, strlen(note), NOTE_MAX_BYTES), note);
     reply->status[0] = '\0';
     /* What cancelled the work must not cancel its end. */
     slack_web_set_cancel(reply->web, NULL);

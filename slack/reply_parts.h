@@ -33,6 +33,7 @@ struct part {
     size_t sent;                /* Slack shows the answer up to here (safe offset) */
     struct slack_split at_sent; /* stream: fences at `sent` */
     size_t used;                /* stream: bytes that its message holds */
+    bool is_full;               /* stream: Slack takes no more into it */
     int64_t opened_at_ms;       /* stream */
     char *shown;                /* edit: what the message says now; NULL: not known */
 };
@@ -68,7 +69,7 @@ struct slack_reply {
     int64_t retry_delay_ms;
 
     char status[256];       /* what is being done; "" once text came after it */
-    char shown_status[256]; /* what Slack's status line says */
+    char shown_status[256]; /* what the status line, or the message, says */
     int64_t status_at_ms;
 
     unsigned index; /* of the open message, or of the next */

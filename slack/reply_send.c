@@ -41,8 +41,8 @@ bool reply_has_pending(const struct slack_reply *reply)
 
     if (reply->is_resuming || from >= reply->safe.len)
         return false;
-    return reply->part.kind == PART_STREAM ||
-           !is_blank(buf_text(&reply->safe) + from, reply->safe.len - from);
+    /* Blanks wait for what follows: alone they are no text to Slack (no_text). */
+    return !is_blank(buf_text(&reply->safe) + from, reply->safe.len - from);
 }
 
 /* The open message is finished: the next one starts at `done`. */
@@ -145,7 +145,7 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
         buf_clear(&reopen);
     }
     chunk->piece = 0;
-    if (used + ROOM_MIN_BYTES < reply->stream_budget) {
+    if (used + ROOM_MIN_BYTES < reply->stream_budget && !part->is_full) {
         chunk->piece =
             slack_text_split(state, text, len, reply->stream_budget - used, &close, &reopen);
         chunk->is_last = chunk->piece < len || age >= STREAM_HARD_AGE_MS;
@@ -240,6 +240,15 @@ static int open_stream(struct slack_reply *reply, const struct chunk *chunk, int
     return 0;
 }
 
+/* Slack takes no more into this message: it ends as it is, and later ones end sooner. */
+static void fill_up(struct slack_reply *reply)
+{
+    size_t used = reply->part.used;
+
+    reply->part.is_full = true;
+    reply->stream_budget = used > BUDGET_MIN_BYTES ? used : BUDGET_MIN_BYTES;
+}
+
 /* An append or stop was refused; decides how the message goes on. Returns -1. */
 static int fail_write(struct slack_reply *reply, const struct err *err)
 {
@@ -257,9 +266,9 @@ static int fail_write(struct slack_reply *reply, const struct err *err)
         reply->is_stopped = true;
     else if (is_error(reply, "message_not_found"))
         lose_part(reply);
-    else if (is_error(reply, "msg_too_long") || is_error(reply, "msg_blocks_too_long"))
-        reply->stream_budget =
-            reply->part.used > BUDGET_MIN_BYTES ? reply->part.used : BUDGET_MIN_BYTES;
+    else if ((is_error(reply, "msg_too_long") || is_error(reply, "msg_blocks_too_long")) &&
+             !reply->part.is_full)
+        fill_up(reply);
     else
         turn_into_edit(reply, err->message);
     return -1;
@@ -268,10 +277,13 @@ static int fail_write(struct slack_reply *reply, const struct err *err)
 /* Ends the stream with `bytes`; Slack having ended it already is noticed and repaired. */
 static int close_stream(struct slack_reply *reply, const struct chunk *chunk, struct err *err)
 {
-    if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, buf_text(&chunk->bytes),
+    const char *text = buf_text(&chunk->bytes);
+    bool has_text = !is_blank(text, chunk->bytes.len);
+
+    if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, has_text ? text : NULL,
                           err) < 0)
         return fail_write(reply, err);
-    if (is_error(reply, "message_not_in_streaming_state") && chunk->bytes.len) {
+    if (is_error(reply, "message_not_in_streaming_state") && has_text) {
         turn_into_edit(reply, "Slack had closed it");
         return err_set(err, ERR_TEMP, "chat.stopStream: the stream was closed already");
     }
@@ -384,6 +396,7 @@ static int post_part(struct slack_reply *reply, const char *content, struct err 
         return fail_post(reply);
     reply->part = (struct part){ .kind = PART_EDIT, .sent = reply->done };
     memcpy(reply->part.ts, ts, sizeof(ts));
+    reply->shown_status[0] = '\0'; /* Slack drops the status line when the app posts */
     count(reply->messages);
     reply_tell_state(reply);
     return 0;
@@ -444,6 +457,8 @@ int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, s
     if (write_content(reply, buf_text(&content), err) < 0)
         return -1;
     reply->part.sent = reply->done + piece;
+    if (reply_is_status_in_message(reply))
+        memcpy(reply->shown_status, reply->status, sizeof(reply->shown_status));
     if (is_last || reply->part.sent < reply->safe.len)
         finish_part(reply, reply->part.sent);
     return 0;

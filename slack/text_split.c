@@ -204,7 +204,9 @@ static void note_inner_cut(struct best *best, const struct slack_split *state,
     slack_split_advance(&inside, "\n", 1);
     if (at && strcmp(inside.fence, state->fence) != 0)
         return;
-    room = *state->fence ? strlen(state->fence) + 1 : 0;
+    /* Unless it is longer than a whole part: then its first half opens a fence. */
+    room =
+        *state->fence || looks_like_fence(markdown + at, line_len) ? sizeof(state->fence) : 0;
     room = limit > at + room ? limit - at - room : 0;
     cut = cut_line(markdown + at, line_len, room, &kind);
     if (cut)
