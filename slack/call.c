@@ -316,8 +316,6 @@ static int settle_maybe(struct slack_web *web, const struct slack_call *call,
 
     if (call->is_idempotent)
         return 0;
-    if (!call->find)
-        return -1;
     found = call->find(web, call->find_context, deadline_at_ms, ret_root, &why);
     if (found >= 0 || why.kind == ERR_TEMP) {
         if (found < 0)

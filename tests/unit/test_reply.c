@@ -223,6 +223,62 @@ static void a_long_answer_rolls_over_with_fences_whole(void **state)
     tear_down(&f);
 }
 
+static void text_that_came_at_once_fills_several_messages(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    for (int i = 0; i < 2500; i++)
+        say(&f, i % 20 ? "some word " : "paragraph\n\n");
+    run_for(&f, 3000);
+    CHECK_INT(f.peer->messages_count >= 2, true, "it goes on at once");
+    for (size_t i = 0; i + 1 < f.peer->messages_count; i++) {
+        CHECK_INT(f.peer->messages[i].text.len <= 9000, true, "within the budget");
+        CHECK_INT(f.peer->messages[i].is_stream, false, "closed when full");
+    }
+    end(&f, "");
+    tear_down(&f);
+}
+
+static void a_stream_that_slack_finds_full_goes_on_in_another(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "One.\n");
+    run_for(&f, 2000);
+    peer_refuse(f.peer, "chat.appendStream", REFUSED("msg_too_long"));
+    say(&f, "Two.");
+    run_for(&f, 6000);
+    end(&f, "");
+    check_seen(&f, "One.\n|Two.", "");
+    tear_down(&f);
+}
+
+static void blanks_alone_are_never_sent(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "\n\n ");
+    run_for(&f, 3000);
+    check_seen(&f, "", "no message of blanks");
+    say(&f, "One.");
+    run_for(&f, 3000);
+    say(&f, "\n\n");
+    run_for(&f, 3000);
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 0, "they wait for text");
+    say(&f, "Two.");
+    run_for(&f, 3000);
+    say(&f, "\n");
+    end(&f, "");
+    check_seen(&f, " One.\n\nTwo.", "");
+    tear_down(&f);
+}
+
 /* All bytes reach the reader whatever the seams: compared without the fences and newlines. */
 static void nothing_is_lost_or_repeated_over_many_messages(void **state)
 {
@@ -788,6 +844,9 @@ int main(void)
         TEST(appends_are_coalesced_to_one_a_second),
         TEST(status_is_refreshed_and_ends_with_the_text_that_follows),
         TEST(a_long_answer_rolls_over_with_fences_whole),
+        TEST(text_that_came_at_once_fills_several_messages),
+        TEST(a_stream_that_slack_finds_full_goes_on_in_another),
+        TEST(blanks_alone_are_never_sent),
         TEST(nothing_is_lost_or_repeated_over_many_messages),
         TEST(a_silent_stream_is_closed_before_slack_lets_it_die),
         TEST(a_stream_that_slack_closed_goes_on_in_the_same_message),

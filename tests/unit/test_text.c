@@ -170,6 +170,8 @@ static void cuts_fall_on_the_best_place(void **state)
           "rather before a fence than inside" },
         { "```\nab\n```", 12, "```\nab\n```", "", "", "a last fence line without newline" },
         { "```\nab", 64, "```\nab", "\n```", "```\n", "an open fence is closed" },
+        { W20 W20 "```xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx``` y", 70, W20, "", "",
+          "no line of the next part becomes a fence by being cut" },
         { W20 W20 "<https://x.y/zzzzzzzzzzzzzzzzzzzzzzzzz zzzzz|label> b", 75, W20 W20, "", "",
           "no entity is cut" },
         { W20 W20 "[the label here](https://x.y/zzzzzzzzzzzzzzzzzzzzzz) b", 70, W20 W20, "", "",

@@ -213,6 +213,21 @@ static void a_post_that_did_arrive_is_found_and_not_repeated(void **state)
     }
 }
 
+static void another_post_of_ours_is_not_taken_for_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    CHECK_INT(post(&f), 0, f.err.message);
+    peer_script(f.peer, "chat.postMessage", 500, "", "", false);
+    CHECK_INT(slack_post_markdown(f.web, "C1", "1.1", "more", "key/1", f.ts, &f.err), 0,
+              f.err.message);
+    CHECK_INT(peer_count(f.peer, "chat.postMessage"), 3, "its key is not there: sent again");
+    CHECK_TEXT(f.ts, "1700000000.000002", "");
+    tear_down(&f);
+}
+
 static void a_refused_look_up_posts_again_rather_than_losing_the_answer(void **state)
 {
     struct fixture f;
@@ -524,6 +539,7 @@ int main(void)
         TEST(users_are_judged_by_what_slack_says),
         TEST(each_answer_is_treated_as_its_class),
         TEST(a_post_that_did_arrive_is_found_and_not_repeated),
+        TEST(another_post_of_ours_is_not_taken_for_it),
         TEST(a_refused_look_up_posts_again_rather_than_losing_the_answer),
         TEST(some_errors_are_as_good_as_success),
         TEST(appends_that_may_have_run_are_not_repeated),
