@@ -139,6 +139,10 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_int_t index = 0;
     struct err ignored = { 0 };
 
+    if (!*state) {
+        reply->looks_first = *reply->key != '\0';
+        return 0;
+    }
     if (!root || json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version",
                                 &version, "stream", &is_stream, "ts", &ts, "start", &start,
                                 "index", &index, "fence", &fence, "info", &fence_info) < 0)

@@ -78,6 +78,7 @@ struct slack_reply {
     bool is_direct;
     bool is_truncated;
     bool is_resuming;     /* `done` lies ahead of the text given so far */
+    bool looks_first;     /* an earlier process may have posted the message that is due */
     bool is_stopped;      /* stopped_by_user */
     bool is_status_busy;  /* a status call was made that must be undone */
     bool is_session_busy; /* the session is "processing" */

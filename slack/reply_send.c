@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #define LOG_MODULE "slack.reply"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #define STREAM_HARD_AGE_MS 230000 /* and here at any: Slack lets it die after some 300 s */
 #define ROOM_MIN_BYTES     200
 #define BUDGET_MIN_BYTES   1000
+#define LOOK_BACK_S        86400 /* an earlier process posted no longer ago */
 #define MESSAGE_MAX_BYTES  16384
 
 static bool is_error(const struct slack_reply *reply, const char *name)
@@ -386,19 +388,43 @@ static int fail_post(struct slack_reply *reply)
     return -1;
 }
 
-static int post_part(struct slack_reply *reply, const char *content, struct err *err)
+static void open_edit(struct slack_reply *reply, const char *ts)
 {
-    AUTO_FREE char *key = *reply->key ? xasprintf("%s/%u", reply->key, reply->index) : NULL;
-    char ts[SLACK_TS_MAX_BYTES];
-
-    if (slack_post_markdown(reply->web, reply->channel, reply->thread_ts, content,
-                            key ? key : "", ts, err) < 0)
-        return fail_post(reply);
     reply->part = (struct part){ .kind = PART_EDIT, .sent = reply->done };
-    memcpy(reply->part.ts, ts, sizeof(ts));
+    snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);
     reply->shown_status[0] = '\0'; /* Slack drops the status line when the app posts */
+    reply->looks_first = false;
     count(reply->messages);
     reply_tell_state(reply);
+}
+
+/* 1 when an earlier process's message was found and is now the open one. */
+static int adopt_part(struct slack_reply *reply, struct err *err)
+{
+    AUTO_FREE char *key = xasprintf("%s/%u", reply->key, reply->index);
+    char ts[SLACK_TS_MAX_BYTES];
+    int found = slack_find_markdown(reply->web, reply->channel, reply->thread_ts, key,
+                                    clock_wall_s() - LOOK_BACK_S, ts, err);
+
+    if (found > 0)
+        open_edit(reply, ts);
+    if (found < 0 && reply->web->fate != SLACK_FATE_PERMANENT &&
+        reply->web->fate != SLACK_FATE_TOKEN)
+        return -1;
+    reply->looks_first = false;
+    return found > 0;
+}
+
+static int post_part(struct slack_reply *reply, const char *content, struct err *err)
+{
+    AUTO_FREE char *key =
+        *reply->key ? xasprintf("%s/%u", reply->key, reply->index) : xstrdup("");
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_post_markdown(reply->web, reply->channel, reply->thread_ts, content, key, ts,
+                            err) < 0)
+        return fail_post(reply);
+    open_edit(reply, ts);
     return 0;
 }
 
@@ -424,6 +450,8 @@ static int fail_update(struct slack_reply *reply)
 
 static int write_content(struct slack_reply *reply, const char *content, struct err *err)
 {
+    if (reply->part.kind == PART_NONE && reply->looks_first && adopt_part(reply, err) < 0)
+        return -1;
     if (reply->part.kind == PART_NONE) {
         if (post_part(reply, content, err) < 0)
             return -1;

@@ -81,6 +81,14 @@ int slack_post_markdown(struct slack_web *web, const char *channel, const char *
                         const char *markdown, const char *key, char ret_ts[SLACK_TS_MAX_BYTES],
                         struct err *err);
 
+/*
+ * Looks for a message that was posted with `key` since `since_s` (wall time): 1 and its ts, 0
+ * when there is none among the hundred that Slack lists, -1 when Slack could not be asked.
+ */
+int slack_find_markdown(struct slack_web *web, const char *channel, const char *thread_ts,
+                        const char *key, int64_t since_s, char ret_ts[SLACK_TS_MAX_BYTES],
+                        struct err *err);
+
 /* One button under a text, for Retry. `action_value` comes back in the click. */
 int slack_post_button(struct slack_web *web, const char *channel, const char *thread_ts,
                       const char *markdown, const char *button_text, const char *action_id,

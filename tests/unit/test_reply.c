@@ -562,7 +562,6 @@ static void a_message_that_cannot_be_edited_any_more_is_followed_by_another(void
 static void a_message_that_is_too_long_for_slack_is_cut_smaller(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *seen = NULL;
 
     (void)state;
     set_up(&f, SLACK_REPLY_POST, "1.1");
@@ -689,10 +688,9 @@ static void garbage_bytes_become_clean_text(void **state)
     tear_down(&f);
 }
 
-static void an_endless_answer_is_cut_and_says_so(void **state)
+static void an_endless_answer_is_cut(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *seen = NULL;
     char *block = xcalloc(1, 65537);
 
     (void)state;
@@ -776,10 +774,32 @@ static void finished_messages_are_left_alone_after_a_restart(void **state)
     tear_down(&f);
 }
 
+static void a_post_that_an_earlier_process_did_not_tell_is_found(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_EDIT, "");
+    say(&f, "One.");
+    run_for(&f, 2000);
+    make_reply(&f, SLACK_REPLY_EDIT, "");
+    CHECK_INT(slack_reply_resume(f.reply, "", &f.err), 0, f.err.message);
+    say(&f, "One. Two.");
+    run_for(&f, 4000);
+    end(&f, "");
+    check_seen(&f, "One. Two.", "not posted twice");
+    make_reply(&f, SLACK_REPLY_EDIT, "1.1");
+    slack_reply_resume(f.reply, "", &f.err);
+    f.peer->messages[0].is_deleted = true;
+    say(&f, "Three.");
+    end(&f, "");
+    check_seen(&f, "Three.", "nothing there: posted");
+    tear_down(&f);
+}
+
 static void a_state_that_is_no_state_is_refused(void **state)
 {
     static const char *const cases[] = {
-        "",
         "x",
         "[]",
         "{}",
@@ -867,9 +887,10 @@ int main(void)
         TEST(sessions_that_are_not_supported_are_asked_for_once),
         TEST(broadcasts_are_defused_however_they_are_cut),
         TEST(garbage_bytes_become_clean_text),
-        TEST(an_endless_answer_is_cut_and_says_so),
+        TEST(an_endless_answer_is_cut),
         TEST(a_restarted_process_goes_on_in_the_same_message),
         TEST(finished_messages_are_left_alone_after_a_restart),
+        TEST(a_post_that_an_earlier_process_did_not_tell_is_found),
         TEST(a_state_that_is_no_state_is_refused),
         TEST(a_resumed_answer_that_became_shorter_still_ends),
     };
