@@ -1,5 +1,7 @@
 #include "slack/web.h"
 
+#include <sched.h>
+
 #include "base/clock.h"
 #include "slack/call.h"
 #include "tests/test.h"
@@ -64,6 +66,25 @@ static void one_connection_serves_many_calls(void **state)
     for (int i = 0; i < 4; i++)
         CHECK_INT(slack_add_reaction(f.web, "C1", "1.1", "eyes", &f.err), 0, f.err.message);
     CHECK_INT(f.peer->connections, 1, "keep-alive");
+    tear_down(&f);
+}
+
+static void a_kept_connection_that_ended_meanwhile_is_no_failure(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    atomic_store(&f.peer->hangs_up, true);
+    for (unsigned i = 0; i < 5; i++) {
+        int64_t limit = clock_now_ms() + 5000;
+
+        peer_refuse(f.peer, "chat.appendStream", "{\"ok\":true}");
+        CHECK_INT(slack_append_stream(f.web, "C1", "1.1", "x", &f.err), 0, f.err.message);
+        while (atomic_load(&f.peer->hung_up) <= i && clock_now_ms() < limit)
+            sched_yield();
+    }
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 5, "each once");
     tear_down(&f);
 }
 
@@ -535,6 +556,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(posts_carry_token_markdown_metadata_and_no_unfurls),
         TEST(one_connection_serves_many_calls),
+        TEST(a_kept_connection_that_ended_meanwhile_is_no_failure),
         TEST(identity_comes_from_body_and_scopes_header),
         TEST(users_are_judged_by_what_slack_says),
         TEST(each_answer_is_treated_as_its_class),
