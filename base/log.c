@@ -160,7 +160,7 @@ static void format_line(struct buf *line, enum log_level level, const char *modu
 
 void log_line(enum log_level level, const char *module, const char *format, ...)
 {
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = { 0 };
     AUTO_FREE char *message = NULL;
     va_list args;
 
