@@ -546,25 +546,30 @@ static int write_acks(struct slack_link *link, struct lws *wsi)
 
 static int on_writeable(struct slack_link *link, struct lws *wsi)
 {
-    if (link->wants_ping) {
+    if (link->wants_ping && link->state != SLACK_LINK_CLOSING) {
         if (write_ping(link, wsi) < 0)
             return -1;
         lws_callback_on_writable(wsi);
         return 0;
     }
+    if (link->state == SLACK_LINK_CLOSING && !link->close_code)
+        return 0; /* only lws writes now */
     if (write_acks(link, wsi) < 0)
         return -1;
     if (link->outbox.first) {
         lws_callback_on_writable(wsi);
         return 0;
     }
-    if (link->state != SLACK_LINK_CLOSING || !link->close_code)
+    if (link->state != SLACK_LINK_CLOSING)
         return 0;
     if (lws_partial_buffered(wsi)) { /* lws would forget the close frame behind these bytes */
         lws_callback_on_writable(wsi);
         return 0;
     }
     lws_close_reason(wsi, (enum lws_close_status)link->close_code, NULL, 0);
+    /* One more -1, while lws waits for the answer, would cut the handshake short. */
+    link->close_code = 0;
+    link->wants_ping = false;
     return -1;
 }
 
