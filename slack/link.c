@@ -439,13 +439,13 @@ static void on_disconnect(struct slack_link *link, const struct slack_control *d
     }
     log_info("link %u: Slack says disconnect (%s) generation=%llu", link->options.slot + 1,
              disconnect->reason, (unsigned long long)link->options.generation);
-    if (reason == SLACK_LINK_DISABLED || reason == SLACK_LINK_TOO_MANY) {
+    /* Before its hello a link serves nothing that could overlap. */
+    if (reason == SLACK_LINK_DISABLED || reason == SLACK_LINK_TOO_MANY ||
+        link->state == SLACK_LINK_UPGRADED) {
         lose_and_close(link, reason, LWS_CLOSE_STATUS_NORMAL);
     } else if (link->state == SLACK_LINK_READY) {
         link->end_reason = reason;
         link->options.owner->on_leaving(link->options.owner->context, link, reason);
-    } else if (link->state == SLACK_LINK_UPGRADED) {
-        lose_and_close(link, reason, LWS_CLOSE_STATUS_NORMAL);
     }
 }
 
