@@ -232,7 +232,7 @@ static void do_command(struct desk *desk, const struct task *task)
 {
     const struct ledger_entry *entry = task->entry;
     AUTO_FREE char *key = xasprintf("%" PRId64 "-command", entry->id);
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
     struct err err = { 0 };
     char ts[SLACK_TS_MAX_BYTES];
 

@@ -107,7 +107,7 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
                          const struct settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
-    AUTO_BUF struct buf context;
+    AUTO_BUF struct buf context = { 0 };
     struct memory_context_options options = {
         .budget_tokens = turn->config->memory.context.budget_tokens,
         .max_messages = turn->config->memory.context.max_messages,
@@ -157,7 +157,7 @@ static int start_agent(struct turn *turn, struct progress *progress, struct err 
     struct agent_spec spec = spec_of(turn);
     AUTO_FREE const char **command = wiring_argv(&turn->config->agent.command);
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
-    AUTO_BUF struct buf prompt;
+    AUTO_BUF struct buf prompt = { 0 };
 
     buf_init(&prompt, PROMPT_MAX_BYTES);
     build_prompt(turn, progress, &settings, &prompt);
@@ -323,7 +323,7 @@ static int close_answer(struct turn *turn, const char *note)
 
 static void tell_failure(struct turn *turn, const char *sentence)
 {
-    AUTO_BUF struct buf retry;
+    AUTO_BUF struct buf retry = { 0 };
     struct err err = { 0 };
 
     buf_init(&retry, RETRY_MAX_BYTES);

@@ -12,7 +12,7 @@
 #define LOG_MODULE "slack.reply"
 #include "base/log.h"
 
-#define ANSWER_MAX_BYTES    ((size_t)256 * 1024) /* some thirty messages: nobody reads more */
+#define ANSWER_MAX_BYTES    ((size_t)96 * 1024) /* a dozen messages: nobody reads more */
 #define STREAM_BUDGET_BYTES 9000
 #define EDIT_BUDGET_BYTES   11000
 #define FIRST_TEXT_MS       400 /* a stream opens with more than one word */
@@ -185,7 +185,7 @@ static void defuse(struct slack_reply *reply, size_t hold_back)
 
 static void take_clean(struct slack_reply *reply, const char *text, size_t len)
 {
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf clean = { 0 };
     size_t room = reply->text.max_bytes - reply->text.len;
 
     buf_init(&clean, len * 3 + 1);
@@ -199,7 +199,7 @@ static void take_clean(struct slack_reply *reply, const char *text, size_t len)
 
 void slack_reply_append(struct slack_reply *reply, const char *text, size_t len)
 {
-    AUTO_BUF struct buf whole;
+    AUTO_BUF struct buf whole = { 0 };
     size_t tail;
 
     if (!len)
@@ -313,7 +313,7 @@ void slack_reply_begin(struct slack_reply *reply, int64_t now_ms)
 void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms)
 {
     AUTO_FREE char *clean = utf8_clean_copy(status, strlen(status), sizeof(reply->status) / 2);
-    AUTO_BUF struct buf safe;
+    AUTO_BUF struct buf safe = { 0 };
 
     (void)now_ms;
     buf_init(&safe, sizeof(reply->status) - 1);

@@ -133,8 +133,8 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
     size_t len = reply->safe.len - from;
     size_t used = is_open ? part->used : 0;
     int64_t age = is_open ? now_ms - part->opened_at_ms : 0;
-    AUTO_BUF struct buf close;
-    AUTO_BUF struct buf reopen;
+    AUTO_BUF struct buf close = { 0 };
+    AUTO_BUF struct buf reopen = { 0 };
 
     buf_init(&close, 256);
     buf_init(&reopen, 256);
@@ -332,8 +332,8 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
     cut_chunk(reply, reply->part.opened_at_ms, &chunk);
     takes_note = !chunk.is_last;
     if (takes_note && **note) {
-        AUTO_BUF struct buf close;
-        AUTO_BUF struct buf reopen;
+        AUTO_BUF struct buf close = { 0 };
+        AUTO_BUF struct buf reopen = { 0 };
         struct slack_split end = reply->part.at_sent;
 
         buf_init(&close, 256);
@@ -357,8 +357,8 @@ static void build_content(const struct slack_reply *reply, bool is_last, const c
     const char *text = buf_text(&reply->safe) + reply->done;
     size_t len = reply->safe.len - reply->done;
     const char *tail = is_last ? note : "";
-    AUTO_BUF struct buf close;
-    AUTO_BUF struct buf reopen;
+    AUTO_BUF struct buf close = { 0 };
+    AUTO_BUF struct buf reopen = { 0 };
     size_t piece;
 
     buf_init(&close, 256);
@@ -466,7 +466,7 @@ static int write_content(struct slack_reply *reply, const char *content, struct 
 
 int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, struct err *err)
 {
-    AUTO_BUF struct buf content;
+    AUTO_BUF struct buf content = { 0 };
     size_t piece;
 
     buf_init(&content, MESSAGE_MAX_BYTES);

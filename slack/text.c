@@ -206,7 +206,7 @@ static void append_plain(struct buf *out, const char *start, const char *bot_use
 
 char *slack_text_to_plain(const char *text, const char *bot_user_id)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, strlen(text) * 2 + 16); /* " ()" around a label is the worst growth */
     append_plain(&out, skip_leading_mentions(text, bot_user_id), bot_user_id);
@@ -324,7 +324,7 @@ static void append_defused(struct buf *out, const char *text, size_t len)
 
 void slack_text_append_safe(struct buf *out, const char *markdown, size_t len)
 {
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf clean = { 0 };
 
     buf_init(&clean, len * 3 + 1);
     utf8_append_clean(&clean, markdown, len);

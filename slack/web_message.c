@@ -37,7 +37,7 @@ static int find_post(struct slack_web *web, const void *context, int64_t deadlin
 {
     const struct wanted *wanted = context;
     bool is_thread = *wanted->thread_ts != '\0';
-    AUTO_BUF struct buf form;
+    AUTO_BUF struct buf form = { 0 };
     json_auto_t *answer = NULL;
     const json_t *message;
     size_t i;
@@ -79,7 +79,7 @@ static int find_post(struct slack_web *web, const void *context, int64_t deadlin
 /* `text` for notifications and screen readers, where blocks carry the message. */
 static json_t *fallback_text(const char *markdown)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     AUTO_FREE char *cut = utf8_clean_copy(markdown, strlen(markdown), FALLBACK_MAX_BYTES);
 
     buf_init(&text, FALLBACK_MAX_BYTES * 5 + 1); /* "&" becomes "&amp;" */

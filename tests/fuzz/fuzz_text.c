@@ -22,8 +22,8 @@ static void check_at(bool holds, int line)
 
 static void defuse_in_two(const char *text, size_t size, struct buf *whole)
 {
-    AUTO_BUF struct buf halves;
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf halves = { 0 };
+    AUTO_BUF struct buf clean = { 0 };
     size_t half;
 
     buf_init(&clean, size * 3 + 1);
@@ -45,8 +45,8 @@ static void split_all(const char *text, size_t len, size_t limit)
     size_t prefix = 0;
 
     while (len) {
-        AUTO_BUF struct buf close;
-        AUTO_BUF struct buf reopen;
+        AUTO_BUF struct buf close = { 0 };
+        AUTO_BUF struct buf reopen = { 0 };
         size_t cut;
 
         buf_init(&close, 256);
@@ -66,8 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO_FREE char *text = NULL;
     AUTO_FREE char *plain = NULL;
-    AUTO_BUF struct buf safe;
-    AUTO_BUF struct buf escaped;
+    AUTO_BUF struct buf safe = { 0 };
+    AUTO_BUF struct buf escaped = { 0 };
     size_t limit;
 
     if (!size)

@@ -155,7 +155,7 @@ static void a_long_answer_arrives_whole_and_pings_nobody(void **state)
     json_t *messages;
     json_t *message;
     size_t index;
-    AUTO_BUF struct buf all;
+    AUTO_BUF struct buf all = { 0 };
 
     set_scenario(h, "markup bytes=30000");
     daemon_start(h);
@@ -181,7 +181,7 @@ static void a_long_answer_arrives_whole_and_pings_nobody(void **state)
 static void the_agent_gets_no_slack_token_and_no_prompt_in_its_arguments(void **state)
 {
     struct harness *h = *state;
-    AUTO_BUF struct buf record;
+    AUTO_BUF struct buf record = { 0 };
     AUTO_FREE char *path = NULL;
     struct err err = { 0 };
 

@@ -70,7 +70,7 @@ static void order_holds_in_every_thread_under_parallel_load(void **state)
 {
     struct harness *h = *state;
     const char *threads[THREADS];
-    AUTO_BUF struct buf want;
+    AUTO_BUF struct buf want = { 0 };
 
     daemon_start(h);
     for (int i = 0; i < THREADS; i++)

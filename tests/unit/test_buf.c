@@ -4,7 +4,7 @@
 
 static void appends_grow_and_stay_ended_by_a_nul(void)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = { 0 };
     struct err err = { 0 };
 
     buf_init(&buf, 100000);
@@ -24,7 +24,7 @@ static void appends_grow_and_stay_ended_by_a_nul(void)
 
 static void what_would_pass_the_maximum_is_refused_and_remembered(void)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = { 0 };
     struct err err = { 0 };
 
     buf_init(&buf, 4);
@@ -46,7 +46,7 @@ static void what_would_pass_the_maximum_is_refused_and_remembered(void)
 
 static void a_maximum_of_nothing_takes_nothing(void)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = { 0 };
 
     buf_init(&buf, 0);
     buf_append(&buf, "", 0);
@@ -69,7 +69,7 @@ static void consuming_drops_from_the_front(void)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        AUTO_BUF struct buf buf;
+        AUTO_BUF struct buf buf = { 0 };
 
         buf_init(&buf, 100);
         buf_consume(&buf, 3); /* an empty one is fine */

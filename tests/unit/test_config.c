@@ -32,7 +32,7 @@ static struct config *load(const char *yaml, bool needs_slack, struct buf *probl
     AUTO_FREE char *path = path_to("f");
     struct config *config = NULL;
     struct err err = { 0 };
-    AUTO_BUF struct buf raw;
+    AUTO_BUF struct buf raw = { 0 };
 
     buf_init(&raw, 1 << 20);
     buf_init(problems, 1 << 20);
@@ -511,13 +511,13 @@ static void the_agent_gets_no_variable_that_holds_a_token(void)
 
 static void the_example_is_what_the_table_says_and_loads(void)
 {
-    AUTO_BUF struct buf want;
-    AUTO_BUF struct buf got;
+    AUTO_BUF struct buf want = { 0 };
+    AUTO_BUF struct buf got = { 0 };
     struct err err = { 0 };
     struct config *config;
     struct config *defaults = load_good(TOKENS);
-    AUTO_BUF struct buf applied;
-    AUTO_BUF struct buf restart;
+    AUTO_BUF struct buf applied = { 0 };
+    AUTO_BUF struct buf restart = { 0 };
 
     buf_init(&want, 1 << 20);
     buf_init(&got, 1 << 20);
@@ -547,9 +547,9 @@ static void the_listing_masks_secrets_and_loads_again(void)
         "é\" }\n"
         "channels: { C1: { mode: write, model: m }, C2: { allow_users: [U1] }, C3: {} }\n"
         "admin: { listen: '[::1]:80' }\n";
-    AUTO_BUF struct buf first;
-    AUTO_BUF struct buf applied;
-    AUTO_BUF struct buf restart;
+    AUTO_BUF struct buf first = { 0 };
+    AUTO_BUF struct buf applied = { 0 };
+    AUTO_BUF struct buf restart = { 0 };
     AUTO_BUF struct buf problems = { 0 };
     struct config *config;
     struct config *again;
@@ -599,8 +599,8 @@ static void a_reload_tells_what_acts_at_once(void)
         AUTO_FREE char *new_yaml = xasprintf("%s%s\n", TOKENS, cases[i].after);
         struct config *before = load_good(old_yaml);
         struct config *after = load_good(new_yaml);
-        AUTO_BUF struct buf applied;
-        AUTO_BUF struct buf restart;
+        AUTO_BUF struct buf applied = { 0 };
+        AUTO_BUF struct buf restart = { 0 };
 
         buf_init(&applied, 4096);
         buf_init(&restart, 4096);
@@ -615,7 +615,7 @@ static void a_reload_tells_what_acts_at_once(void)
 static void files_that_are_no_configuration_are_refused(void)
 {
     AUTO_FREE char *absent = path_to("absent");
-    AUTO_BUF struct buf problems;
+    AUTO_BUF struct buf problems = { 0 };
     struct config *config = NULL;
     struct err err = { 0 };
     AUTO_FREE char *long_text = xcalloc((1 << 20) + 2, 1);

@@ -17,7 +17,7 @@ static void what_is_written_is_read_back_whole(void)
 {
     AUTO_FREE char *path = path_to("a");
     AUTO_FREE char *big = xcalloc(100000, 1);
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = { 0 };
     struct err err = { 0 };
     struct stat info;
 
@@ -40,7 +40,7 @@ static void what_is_written_is_read_back_whole(void)
 static void a_file_over_the_limit_is_refused(void)
 {
     AUTO_FREE char *path = path_to("long");
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = { 0 };
     struct err err = { 0 };
 
     buf_init(&bytes, 4);
@@ -55,7 +55,7 @@ static void what_cannot_be_is_said_with_its_reason(void)
     AUTO_FREE char *absent = path_to("absent/file");
     AUTO_FREE char *plain = path_to("plain");
     AUTO_FREE char *below = path_to("plain/below");
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = { 0 };
     struct err err = { 0 };
 
     buf_init(&bytes, 10);

@@ -330,7 +330,7 @@ static void a_cancelled_call_ends_within_a_second(void)
 
 static void text_is_escaped_for_a_form(void)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, 100);
     http_append_escaped(&out, "aZ9-._~ &=+/\xc3\xbc\n");

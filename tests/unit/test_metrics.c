@@ -12,7 +12,7 @@ static void counters_and_gauges_are_printed_for_prometheus(void)
     struct metric *links = metrics_gauge(metrics, "links", "", "Links up.");
     struct metric *others =
         metrics_counter(metrics, "drops_total", "reason=\"ping\"", "Drops.");
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, 10000);
     metric_add(drops, 2);
@@ -52,7 +52,7 @@ static void a_histogram_counts_into_cumulative_buckets(void)
 {
     struct metrics *metrics = metrics_new();
     struct histogram *wait = metrics_histogram(metrics, "wait_seconds", "lane=\"a\"", "Wait.");
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, 20000);
     histogram_observe_us(wait, 0);

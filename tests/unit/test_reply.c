@@ -736,7 +736,7 @@ static void a_restarted_process_goes_on_in_the_same_message(void **state)
 static void finished_messages_are_left_alone_after_a_restart(void **state)
 {
     struct fixture f;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     AUTO_FREE char *before = NULL;
     AUTO_FREE char *seen = NULL;
     const char *at;

@@ -111,7 +111,7 @@ static void outbound_text_notifies_nobody(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = { 0 };
 
         buf_init(&out, 4096);
         slack_text_append_safe(&out, cases[i].text, strlen(cases[i].text));
@@ -139,7 +139,7 @@ static void unsafe_tails_are_what_more_text_could_complete(void **state)
 
 static void escaping_touches_three_characters(void **state)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     (void)state;
     buf_init(&out, 100);
@@ -183,8 +183,8 @@ static void cuts_fall_on_the_best_place(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct slack_split split = { 0 };
-        AUTO_BUF struct buf close;
-        AUTO_BUF struct buf reopen;
+        AUTO_BUF struct buf close = { 0 };
+        AUTO_BUF struct buf reopen = { 0 };
         AUTO_FREE char *part = NULL;
         size_t cut;
 
@@ -271,14 +271,14 @@ static void fill_random(struct buf *out, size_t pieces)
 static void check_parts(const struct buf *text, size_t limit)
 {
     struct slack_split split = { 0 };
-    AUTO_BUF struct buf prefix;
+    AUTO_BUF struct buf prefix = { 0 };
     size_t at = 0;
 
     buf_init(&prefix, 256);
     while (at < text->len) {
-        AUTO_BUF struct buf part;
-        AUTO_BUF struct buf close;
-        AUTO_BUF struct buf reopen;
+        AUTO_BUF struct buf part = { 0 };
+        AUTO_BUF struct buf close = { 0 };
+        AUTO_BUF struct buf reopen = { 0 };
         struct slack_split alone = { 0 };
         size_t cut;
 
@@ -308,7 +308,7 @@ static void random_answers_split_without_loss(void **state)
 {
     (void)state;
     for (int round = 0; round < 3000; round++) {
-        AUTO_BUF struct buf text;
+        AUTO_BUF struct buf text = { 0 };
 
         buf_init(&text, 65536);
         fill_random(&text, 1 + random_below(200));

@@ -34,7 +34,7 @@ static void outside_bytes_become_clean_text(void)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = { 0 };
 
         buf_init(&out, 1000);
         utf8_append_clean(&out, cases[i].bytes, cases[i].len);
