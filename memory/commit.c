@@ -49,7 +49,7 @@ static void batch_add_pack(struct batch *batch, const char *key, const struct pa
     struct memory_turn turn;
     size_t offset = 0;
 
-    while (pack_next(pack, &offset, &turn))
+    for (uint32_t i = 0; i < pack->count && pack_next(pack, &offset, &turn); i++)
         batch_add_turn(batch, key, &turn, first_seq++);
 }
 
@@ -105,6 +105,14 @@ static int commit_apply(struct journal_job *base, struct db *db, struct err *err
         return -1;
     return ledger_apply_state(db, job->ledger_ids, job->ledger_count, job->state,
                               &job->pending_change, err);
+}
+
+static void note_unsaved(struct commit_path *path, int64_t id)
+{
+    int64_t newest = atomic_load(&path->unsaved_id);
+
+    while (id > newest && !atomic_compare_exchange_weak(&path->unsaved_id, &newest, id))
+        ;
 }
 
 static void schedule_snapshot(struct commit_path *path)
@@ -203,8 +211,10 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
         return -1;
     }
     conversation_append(path->conversations, conversation, turns, turns_count, job.unsaved_id);
-    if (job.unsaved_id)
+    if (job.unsaved_id) {
+        note_unsaved(path, job.unsaved_id);
         schedule_snapshot(path);
+    }
     return 0;
 }
 
@@ -233,6 +243,7 @@ struct unsaved_row {
     int64_t id;
     char *key;
     int64_t first_seq;
+    int64_t claimed; /* turns that should be in it */
     struct pack pack;
 };
 
@@ -256,15 +267,19 @@ static int read_rows(struct db *db, struct unsaved_row *rows, size_t *ret_count,
         struct unsaved_row *row = &rows[count++];
         const void *bytes = sqlite3_column_blob(statement, 5);
         uint32_t len = (uint32_t)sqlite3_column_bytes(statement, 5);
+        int64_t most = len / PACK_TURN_MIN_BYTES;
 
         row->id = sqlite3_column_int64(statement, 0);
+        row->claimed = sqlite3_column_int64(statement, 4);
         row->key = xstrdup((const char *)sqlite3_column_text(statement, 1));
         row->first_seq = sqlite3_column_int64(statement, 2);
-        row->pack = (struct pack){ .bytes = xcalloc(1, len + 1),
-                                   .len = len,
-                                   .capacity = len + 1,
-                                   .count = (uint32_t)sqlite3_column_int64(statement, 4),
-                                   .base_wall_s = sqlite3_column_int64(statement, 3) };
+        row->pack = (struct pack){
+            .bytes = xcalloc(1, len + 1),
+            .len = len,
+            .capacity = len + 1,
+            .count = (uint32_t)(row->claimed < 0 || row->claimed > most ? most : row->claimed),
+            .base_wall_s = sqlite3_column_int64(statement, 3)
+        };
         if (len)
             memcpy(row->pack.bytes, bytes, len);
     }
@@ -281,7 +296,10 @@ static int apply_row(struct commit_path *path, struct db *db, const struct unsav
 
     batch_init(&batch, row->pack.count);
     batch_add_pack(&batch, row->key, &row->pack, first_seq);
-    batch_add_trim(&batch, row->key, first_seq + row->pack.count - 1,
+    if ((int64_t)batch.count != row->claimed)
+        log_err("unsaved turns are damaged: conversation=%s readable=%zu of=%lld", row->key,
+                batch.count, (long long)row->claimed);
+    batch_add_trim(&batch, row->key, first_seq + (int64_t)batch.count - 1,
                    atomic_load(&path->max_turns));
     rc = store->ops->apply(store, store->ops->joins_journal ? db : NULL, batch.mutations,
                            batch.count, err);
@@ -353,14 +371,20 @@ int commit_snapshot(struct commit_path *path, struct db *db, struct err *err)
     int rc;
 
     do {
+        /* Read first: whatever is committed and no longer in the table has been saved, be it
+         * by another process that opened the database. */
+        int64_t saved_id = atomic_load(&path->unsaved_id);
+
         rc = read_rows(db, rows, &count, &local);
         if (rc == 0 && count) {
             rc = save_rows(path, db, rows, count, false, &local);
             if (rc < 0 && local.kind == ERR_INPUT)
                 rc = save_one_by_one(path, db, rows, count, &local);
         }
-        if (rc == 0 && count && path->conversations)
-            conversations_note_saved(path->conversations, rows[count - 1].id);
+        if (count == SNAPSHOT_STEP_ROWS || (count && rows[count - 1].id > saved_id))
+            saved_id = rows[count - 1].id;
+        if (rc == 0)
+            conversations_note_saved(path->conversations, saved_id);
         free_rows(rows, count);
     } while (rc == 0 && count == SNAPSHOT_STEP_ROWS);
     if (rc < 0 && err)

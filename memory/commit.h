@@ -37,6 +37,7 @@ struct commit_path {
     enum memory_durability durability;
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
+    _Atomic int64_t unsaved_id;      /* the newest unsaved row of this process */
     _Atomic int64_t snapshot_due_ms; /* CLOCK_FOREVER_MS: nothing is unsaved */
 };
 

@@ -137,7 +137,7 @@ static void grow_locked(struct shard *shard)
     struct conversation **old = shard->buckets;
 
     shard->bucket_count = old_count ? old_count * 2 : BUCKETS_MIN;
-    shard->buckets = xcalloc(shard->bucket_count, sizeof(shard->buckets[0]));
+    shard->buckets = xcalloc(shard->bucket_count, sizeof(void *));
     for (size_t i = 0; i < old_count; i++) {
         while (old[i]) {
             struct conversation *moved = old[i];
@@ -192,7 +192,7 @@ static void link_newest_locked(struct conversation *conversation)
 static void charge_locked(struct conversations *set, struct conversation *conversation)
 {
     size_t bytes = sizeof(*conversation) + strlen(conversation->key) + 1 + MALLOC_HEAD_BYTES +
-                   sizeof(conversation->shard->buckets[0]);
+                   sizeof(void *);
 
     if (conversation->pack.bytes)
         bytes += conversation->pack.capacity + MALLOC_HEAD_BYTES;

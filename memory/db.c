@@ -175,8 +175,7 @@ static const char writer_pragmas[] =
     "PRAGMA cache_size=-2048;"
     "PRAGMA wal_autocheckpoint=0;" /* the journal checkpoints, after its callbacks */
     "PRAGMA journal_size_limit=67108864;"
-    "PRAGMA secure_delete=ON;"
-    "PRAGMA foreign_keys=ON;";
+    "PRAGMA secure_delete=ON;"; /* what is erased leaves no bytes behind */
 
 static const char reader_pragmas[] = "PRAGMA query_only=ON;"
                                      "PRAGMA cache_size=-256;";

@@ -319,27 +319,29 @@ static void waiting_done(struct journal_job *base, const struct err *err)
     pthread_mutex_unlock(&job->lock);
 }
 
-int journal_run(struct journal *journal, struct journal_job *inner, struct err *err)
+int journal_run(struct journal *journal, struct journal_job *job, struct err *err)
 {
-    struct waiting_job job = { .base = { .apply = waiting_apply, .done = waiting_done },
-                               .inner = inner,
-                               .err = err };
+    struct waiting_job waiting = { .base = { .apply = waiting_apply, .done = waiting_done },
+                                   .inner = job,
+                                   .err = err };
 
-    pthread_mutex_init(&job.lock, NULL);
-    pthread_cond_init(&job.changed, NULL);
-    if (queue_push(journal->queue, &job.base)) {
-        pthread_mutex_lock(&job.lock);
-        while (!job.finished)
-            pthread_cond_wait(&job.changed, &job.lock);
-        pthread_mutex_unlock(&job.lock);
+    if (pthread_equal(pthread_self(), journal->thread))
+        return err_set(err, ERR_INPUT, "the journal cannot wait for itself");
+    pthread_mutex_init(&waiting.lock, NULL);
+    pthread_cond_init(&waiting.changed, NULL);
+    if (queue_push(journal->queue, &waiting.base)) {
+        pthread_mutex_lock(&waiting.lock);
+        while (!waiting.finished)
+            pthread_cond_wait(&waiting.changed, &waiting.lock);
+        pthread_mutex_unlock(&waiting.lock);
     } else {
-        job.failed = true;
+        waiting.failed = true;
         err_set(err, ERR_TEMP, "the journal takes nothing: %s",
                 queue_is_closed(journal->queue) ? "it is closed" : "its queue is full");
     }
-    pthread_cond_destroy(&job.changed);
-    pthread_mutex_destroy(&job.lock);
-    return job.failed ? -1 : 0;
+    pthread_cond_destroy(&waiting.changed);
+    pthread_mutex_destroy(&waiting.lock);
+    return waiting.failed ? -1 : 0;
 }
 
 void journal_call_at(struct journal *journal, int64_t when_ms)

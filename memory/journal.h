@@ -53,7 +53,8 @@ bool journal_submit(struct journal *journal, struct journal_job *job);
 
 /*
  * Submits and waits; 0 when it is durable. done() is not called and the job stays the
- * caller's. Has room kept for it when the queue is full for others. Not the journal thread.
+ * caller's. Has room kept for it when the queue is full for others. ERR_INPUT on the
+ * journal's own thread, which would wait for itself.
  */
 int journal_run(struct journal *journal, struct journal_job *job, struct err *err);
 

@@ -24,6 +24,7 @@ struct ledger {
     struct metric *not_engaged;
     struct metric *not_durable;
     struct metric *pruned;
+    struct metric *pending_gauge;
 };
 
 void ledger_entry_free(struct ledger_entry *entry)
@@ -67,6 +68,9 @@ int ledger_new(struct db *writer, struct readers *readers, struct metrics *metri
         metrics_counter(metrics, "ledger_messages_total", "outcome=\"not_engaged\"", "");
     ledger->not_durable =
         metrics_counter(metrics, "ledger_messages_total", "outcome=\"not_durable\"", "");
+    ledger->pending_gauge =
+        metrics_gauge(metrics, "ledger_pending", "", "Messages recorded and not finished");
+    ledger_add_pending(ledger, 0);
     ledger->pruned =
         metrics_counter(metrics, "ledger_pruned_total", "", "Finished messages forgotten");
     *ret_ledger = ledger;
@@ -89,7 +93,7 @@ void ledger_set_journal(struct ledger *ledger, struct journal *journal)
 
 void ledger_add_pending(struct ledger *ledger, int64_t change)
 {
-    atomic_fetch_add(&ledger->pending, change);
+    metric_set(ledger->pending_gauge, atomic_fetch_add(&ledger->pending, change) + change);
 }
 
 int64_t ledger_pending_count(const struct ledger *ledger)

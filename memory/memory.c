@@ -19,7 +19,7 @@
 #define LOG_MODULE "memory"
 #include "base/log.h"
 
-#define UPKEEP_MAX_MS  (5 * 60 * 1000)
+#define UPKEEP_MAX_MS  (INT64_C(5) * 60 * 1000)
 #define UPKEEP_MIN_MS  1000
 #define PRUNE_AGAIN_MS 50
 

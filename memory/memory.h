@@ -97,7 +97,9 @@ enum ledger_outcome {
 
 struct ledger_request {
     struct ledger_entry *entry; /* adopted; handed to the callback, which owns it then */
-    bool only_if_engaged;       /* a thread reply without mention: is the bot in that thread? */
+    bool only_if_engaged;       /* a thread reply without mention: is the bot in that thread? A
+                                   message refused by this is not remembered: its app_mention
+                                   copy is still LEDGER_NEW */
     bool engages; /* from now on the bot is in (team, channel, thread of the answer) */
     void (*on_recorded)(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
                         void *user_data);
@@ -107,8 +109,9 @@ struct ledger_request {
 
 /*
  * Queues the record for the next group commit. The callback runs on the journal thread after
- * the commit, in the order of the calls. False when the queue is full or closed: nothing was
- * adopted. Any thread, never blocks on the disk.
+ * the commit, in the order of the calls; it must not call what waits for a commit. False when
+ * the queue is full or closed: nothing was adopted. Any thread, never blocks on the disk. Both
+ * dedupe keys are known for 48 hours, across restarts.
  */
 bool memory_record_message(struct memory *memory, const struct ledger_request *request);
 
@@ -162,8 +165,8 @@ int memory_mark_running(struct memory *memory, const int64_t *ids, size_t count,
 void memory_note_reply(struct memory *memory, const int64_t *ids, size_t count,
                        const char *reply_state);
 
-/* Sets a final state (or RECEIVED, for Retry) for all ids, waits for the commit. Not the loop.
- */
+/* Sets a final state (or RECEIVED, for Retry) for all ids, waits for the commit. ERR_INPUT when
+ * one of them is not (any more) in the ledger: none is changed. Not the loop. */
 int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count,
                          enum ledger_state state, struct err *err);
 
@@ -198,7 +201,9 @@ void memory_conversation_end(struct memory *memory,
 /*
  * Appends the turns and sets the ledger ids to `state`, in one transaction, and waits for the
  * commit (durability turn; with interval the ledger keeps the text until the snapshot holds
- * it). seq is given here. On failure RAM and disk are as before. The one who holds the pin.
+ * it). seq is given here. On failure RAM and disk are as before; ERR_INPUT when another process
+ * has continued the same conversation meanwhile: end, begin again and it is loaded anew. The
+ * one who holds the pin.
  */
 int memory_conversation_commit(struct memory *memory, struct conversation *conversation,
                                const struct memory_turn *turns, size_t turns_count,
@@ -223,7 +228,9 @@ struct memory_context_options {
 
 /*
  * What the agent is told of earlier turns: one JSON object a line, oldest first, the newest
- * that fit the budget. Appends to `out`; "" when there is nothing. Holder of the pin.
+ * that fit the budget, whole: {"role","author" (only when named),"at","text"}. A newest turn
+ * that is over the budget by itself is cut at its end and says "[... cut]". Appends to `out`;
+ * "" when there is nothing. Holder of the pin.
  */
 void memory_build_context(const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,

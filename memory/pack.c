@@ -67,12 +67,12 @@ bool pack_next(const struct pack *pack, size_t *offset, struct memory_turn *ret_
     uint32_t head[2];
     size_t text_len;
 
-    if (pack->len - *offset < HEAD_BYTES + 3)
+    if (pack->len - *offset < PACK_TURN_MIN_BYTES)
         return false;
     memcpy(head, at, HEAD_BYTES);
     text_len = head[0] & PACK_TEXT_MAX_BYTES;
     /* What RAM holds is right; what an old file holds is checked. */
-    if ((size_t)(end - at) < HEAD_BYTES + text_len + 3)
+    if ((size_t)(end - at) < PACK_TURN_MIN_BYTES + text_len)
         return false;
     author = at + HEAD_BYTES + text_len + 1;
     slack_ts = memchr(author, '\0', (size_t)(end - author));

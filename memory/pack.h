@@ -21,6 +21,7 @@
 #include "memory/memory.h"
 
 #define PACK_TEXT_MAX_BYTES ((size_t)0xffffff)
+#define PACK_TURN_MIN_BYTES 11 /* a head and three empty strings */
 
 struct pack {
     char *bytes;

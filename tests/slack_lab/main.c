@@ -19,7 +19,7 @@
 #include "tests/slack_lab/server.h"
 #include "tests/slack_lab/world.h"
 
-#define TICK_BUSY_US (2 * LWS_US_PER_MS) /* something is due soon: clocks are this exact */
+#define TICK_BUSY_US (1 * LWS_US_PER_MS) /* something is due soon: clocks are this exact */
 #define TICK_IDLE_US (50 * LWS_US_PER_MS)
 #define HEADER_MAX   16384
 #define HEADER_POOL  256

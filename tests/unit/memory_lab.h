@@ -5,6 +5,7 @@
 #define TESTS_UNIT_MEMORY_LAB_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +23,11 @@ struct lab {
     struct metrics *metrics;
     struct memory *memory;
 };
+
+static inline bool lab_holds(const char *text, const char *part)
+{
+    return text && strstr(text, part);
+}
 
 static inline void lab_open(struct lab *lab)
 {

@@ -97,7 +97,7 @@ static void cuts_the_newest_when_it_alone_is_too_long(void **state)
 
     (void)state;
     for (int i = 0; i < 9000; i += 3)
-        memcpy(answer + i, "\xe2\x82\xac", 3);
+        snprintf(answer + i, 4, "\xe2\x82\xac");
     lab_prepare(&lab);
     lab_open(&lab);
     lab_say(&lab, "k", "price list?", "", answer);
@@ -146,7 +146,7 @@ static void writes_one_valid_object_a_line(void **state)
     CHECK_INT(strchr(named, '\n') - named + 1 < (long)strlen(named), 1, "a second line");
     CHECK_HOLDS(strchr(named, '\n') + 1,
                 "{\"role\":\"assistant\",\"at\":", "the assistant has no author");
-    assert_null(strstr(anonymous, "author"));
+    assert_false(lab_holds(anonymous, "author"));
     lab_remove(&lab);
 }
 

@@ -16,13 +16,13 @@ static _Atomic bool sync_fails;
 static _Atomic bool disk_full;
 
 /* In front of the C library's: SQLite calls this one. */
-int fdatasync(int fd)
+int fdatasync(int fildes)
 {
     if (atomic_load(&sync_fails)) {
         errno = EIO;
         return -1;
     }
-    return (int)syscall(SYS_fdatasync, fd);
+    return (int)syscall(SYS_fdatasync, fildes);
 }
 
 static ssize_t full_pwrite(int fd, const void *bytes, size_t len, off_t offset)
@@ -124,7 +124,9 @@ static void note_arrival(void *context, enum ledger_outcome outcome, struct ledg
                          void *user_data)
 {
     struct arrivals *arrivals = context;
-    int number = (int)(intptr_t)user_data;
+    int number = (int)strtol(entry->ts, NULL, 10);
+
+    (void)user_data;
 
     if (outcome != LEDGER_NEW || number != arrivals->next || entry->id <= arrivals->last_id)
         arrivals->in_order = false;
@@ -153,9 +155,7 @@ static void reports_in_order_and_commits_in_groups(void **state)
     lab_prepare(&lab);
     lab_open(&lab);
     for (int i = 0; i < MANY; i++) {
-        struct ledger_request request = { .on_recorded = note_arrival,
-                                          .context = &arrivals,
-                                          .user_data = (void *)(intptr_t)i };
+        struct ledger_request request = { .on_recorded = note_arrival, .context = &arrivals };
         char ts[32];
 
         snprintf(ts, sizeof(ts), "%d.1", i);
@@ -178,11 +178,11 @@ static void finishes_what_is_queued_when_it_closes(void **state)
     lab_prepare(&lab);
     lab_open(&lab);
     for (int i = 0; i < 200; i++) {
-        struct ledger_request request = { .on_recorded = note_arrival,
-                                          .context = &arrivals,
-                                          .user_data = (void *)(intptr_t)i };
+        struct ledger_request request = { .on_recorded = note_arrival, .context = &arrivals };
+        char ts[32];
 
-        request.entry = lab_entry("", "", "");
+        snprintf(ts, sizeof(ts), "%d.1", i);
+        request.entry = lab_entry("", ts, "");
         assert_true(memory_record_message(lab.memory, &request));
     }
     lab_close(&lab);
@@ -208,7 +208,7 @@ static void waits_for_another_writer(void **state)
     path = xasprintf("%s/%s", lab.directory, DB_FILE_NAME);
     assert_int_equal(db_open(path, DB_ROLE_WRITER, &other, NULL), 0);
     assert_int_equal(db_begin(other, NULL), 0);
-    request.entry = lab_entry("Ev1", "", "");
+    request.entry = lab_entry("", "0.1", "");
     assert_true(memory_record_message(lab.memory, &request));
     usleep(20000);
     CHECK_INT(atomic_load(&arrivals.finished), 0, "nothing is reported before it is durable");
@@ -222,7 +222,7 @@ static void waits_for_another_writer(void **state)
 /* ---- killed ------------------------------------------------------------------------------ */
 
 #define KILL_ROUNDS     40
-#define KILL_MAX_MS     60
+#define KILL_MAX_US     40000
 #define KILL_MAX_NUMBER 200000
 
 struct storm {
@@ -245,7 +245,8 @@ static void report_event(void *context, enum ledger_outcome outcome, struct ledg
 {
     if (outcome != LEDGER_NEW)
         _exit(4);
-    report(context, 'e', (int)(intptr_t)user_data);
+    (void)user_data;
+    report(context, 'e', (int)strtol(entry->event_id + strlen("Ev"), NULL, 10));
     ledger_entry_free(entry);
 }
 
@@ -273,9 +274,7 @@ static void storm_run(struct storm *storm)
         _exit(5);
     for (int number = storm->first; number < storm->first + 20000; number++) {
         char event[32];
-        struct ledger_request request = { .on_recorded = report_event,
-                                          .context = storm,
-                                          .user_data = (void *)(intptr_t)number };
+        struct ledger_request request = { .on_recorded = report_event, .context = storm };
 
         snprintf(event, sizeof(event), "Ev%d", number);
         request.entry = lab_entry(event, "", "");
@@ -288,15 +287,25 @@ static void storm_run(struct storm *storm)
         pause();
 }
 
+static void wait_for_report(const struct storm *storm, off_t before)
+{
+    int64_t give_up_ms = clock_now_ms() + LAB_WAIT_MS;
+
+    while (lseek(storm->report_fd, 0, SEEK_END) == before && clock_now_ms() < give_up_ms)
+        usleep(500);
+}
+
 static void kill_at_random(struct storm *storm)
 {
+    off_t before = lseek(storm->report_fd, 0, SEEK_END);
     int status = 0;
     pid_t child = fork();
 
     assert_true(child >= 0);
     if (child == 0)
         storm_run(storm);
-    usleep((useconds_t)(5000 + random_below(KILL_MAX_MS * 1000)));
+    wait_for_report(storm, before);
+    usleep((useconds_t)random_below(KILL_MAX_US));
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
     CHECK_INT(WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status), SIGKILL,
@@ -381,7 +390,7 @@ static void loses_nothing_when_killed(void **state)
         check_events(&storm, first, events);
         lab_close(&storm.lab);
     }
-    assert_true(storm.first > KILL_ROUNDS * 1000);
+    assert_true(storm.first > KILL_ROUNDS * 1000); /* every round reported something */
     close(storm.report_fd);
     lab_open(&storm.lab);
     lab_remove(&storm.lab);
