@@ -19,6 +19,7 @@
 #include "slack/reply.h"
 #include "slack/web.h"
 
+struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
@@ -44,6 +45,7 @@ struct app {
     struct workers *workers;
     struct slack_socket *socket;
     struct intake *intake;
+    struct catchup *catchup;
     char *launcher; /* path of our own binary */
     char *runs_dir;
     int64_t started_ms;

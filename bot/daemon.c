@@ -27,6 +27,7 @@
 #include "base/http.h"
 #include "base/random.h"
 #include "bot/app.h"
+#include "bot/catchup.h"
 #include "bot/cli.h"
 #include "bot/courier.h"
 #include "bot/desk.h"
@@ -126,6 +127,7 @@ static void on_ready_links(void *context, unsigned ready, unsigned wanted)
 
     (void)wanted;
     atomic_store(&daemon->app.ready_links, ready);
+    catchup_links(daemon->app.catchup, ready, clock_now_ms());
     tell_status(daemon);
 }
 
@@ -149,8 +151,10 @@ static void start_links(struct daemon *daemon)
         .ping_timeout_ms = config->slack.ping_timeout_ms,
     };
     struct slack_socket_callbacks callbacks = { on_envelope, on_ready_links, on_fatal, daemon };
+    static const struct catchup_options catchup_options = CATCHUP_OPTIONS_DEFAULT;
 
     daemon->app.intake = intake_new(&daemon->app);
+    daemon->app.catchup = catchup_new(&daemon->app, &catchup_options);
     daemon->app.socket =
         slack_socket_new(loop_lws(daemon->app.loop), &options, &callbacks, daemon->app.metrics);
     slack_socket_start(daemon->app.socket);
@@ -406,11 +410,13 @@ static void close_parts(struct daemon *daemon)
     if (daemon->has_starter)
         pthread_join(daemon->starter, NULL);
     workers_join(app->workers);
+    catchup_join(app->catchup);
     desk_join(app->desk);
     memory_close(app->memory); /* its last callbacks still reach desk, courier and dispatcher */
     if (app->loop)
         loop_drain(app->loop);
     slack_socket_free(app->socket);
+    catchup_free(app->catchup);
     intake_free(app->intake);
     desk_free(app->desk);
     courier_free(app->courier);

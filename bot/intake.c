@@ -34,10 +34,17 @@ struct intake {
     struct histogram *ack_latency;
 };
 
-/* An envelope that waits for its commit. */
+/* How a message came, and who wants to know what became of it: */
+struct delivery {
+    struct slack_socket_origin origin; /* in an envelope, on this link ... */
+    intake_settled_fn on_settled;      /* ... or without one: NULL for an envelope */
+    void *context;
+};
+
+/* A message that waits for its commit. */
 struct pending {
     struct intake *intake;
-    struct slack_socket_origin origin;
+    struct delivery delivery;
     int64_t received_us;
     char envelope_id[]; /* "" needs no ack */
 };
@@ -93,7 +100,7 @@ static void ack_recorded(void *context, void *item)
     struct intake *intake = context;
     struct pending *pending = item;
 
-    ack_now(intake, pending->origin, pending->envelope_id);
+    ack_now(intake, pending->delivery.origin, pending->envelope_id);
     histogram_observe_us(intake->ack_latency, clock_now_us() - pending->received_us);
     free(pending);
 }
@@ -114,18 +121,19 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
 {
     struct intake *intake = context;
     struct pending *pending = user_data;
+    struct delivery delivery = pending->delivery;
+    enum intake_outcome settled = INTAKE_LEFT;
 
-    if (outcome == LEDGER_NOT_DURABLE) {
-        metric_add(intake->not_durable, 1);
-        ledger_entry_free(entry);
+    if (delivery.on_settled || outcome == LEDGER_NOT_DURABLE)
         free(pending);
-        return;
-    }
-    loop_post(intake->app->loop, ack_recorded, intake, pending);
+    else
+        loop_post(intake->app->loop, ack_recorded, intake, pending);
     switch (outcome) {
     case LEDGER_NEW:
         hand_on(intake->app, entry);
-        return;
+        entry = NULL;
+        settled = INTAKE_TAKEN;
+        break;
     case LEDGER_DUPLICATE:
         metric_add(intake->duplicates, 1);
         break;
@@ -133,9 +141,13 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
         metric_add(intake->ignored, 1);
         break;
     case LEDGER_NOT_DURABLE:
+        metric_add(intake->not_durable, 1);
+        settled = INTAKE_NOT_DURABLE;
         break;
     }
     ledger_entry_free(entry);
+    if (delivery.on_settled)
+        delivery.on_settled(delivery.context, settled);
 }
 
 /* ---- before it ----------------------------------------------------------------------------
@@ -176,7 +188,7 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
     return entry;
 }
 
-static void record(struct intake *intake, struct slack_socket_origin origin,
+static void record(struct intake *intake, const struct delivery *delivery,
                    const struct slack_event *event, const struct route *route)
 {
     size_t id_len = strlen(event->envelope_id);
@@ -191,7 +203,7 @@ static void record(struct intake *intake, struct slack_socket_origin origin,
     };
 
     pending->intake = intake;
-    pending->origin = origin;
+    pending->delivery = *delivery;
     pending->received_us = clock_now_us();
     memcpy(pending->envelope_id, event->envelope_id, id_len);
     if (memory_record_message(intake->app->memory, &request))
@@ -199,6 +211,8 @@ static void record(struct intake *intake, struct slack_socket_origin origin,
     metric_add(intake->not_durable, 1);
     ledger_entry_free(request.entry);
     free(pending);
+    if (delivery->on_settled)
+        delivery->on_settled(delivery->context, INTAKE_NOT_DURABLE);
 }
 
 /* Clicks have no event_id: the second of a double click is known by what it was on and when. */
@@ -255,7 +269,7 @@ static void handle_at_once(struct intake *intake, const struct slack_event *even
     }
 }
 
-static void handle_event(struct intake *intake, struct slack_socket_origin origin,
+static void handle_event(struct intake *intake, const struct delivery *delivery,
                          const struct slack_event *event)
 {
     struct config *config = app_config(intake->app);
@@ -271,9 +285,11 @@ static void handle_event(struct intake *intake, struct slack_socket_origin origi
         route.reason = "too many turns of bots in a row";
     }
     if (route.verdict == ROUTE_MESSAGE || route.verdict == ROUTE_COMMAND) {
-        record(intake, origin, event, &route);
+        record(intake, delivery, event, &route);
+    } else if (delivery->on_settled) {
+        delivery->on_settled(delivery->context, INTAKE_LEFT);
     } else {
-        ack_now(intake, origin, event->envelope_id);
+        ack_now(intake, delivery->origin, event->envelope_id);
         handle_at_once(intake, event, &route);
     }
     route_deinit(&route);
@@ -282,6 +298,7 @@ static void handle_event(struct intake *intake, struct slack_socket_origin origi
 void intake_envelope(struct intake *intake, struct slack_socket_origin origin, const char *json,
                      size_t len)
 {
+    struct delivery delivery = { .origin = origin };
     struct slack_event event = { 0 };
     struct err err = { 0 };
 
@@ -294,7 +311,15 @@ void intake_envelope(struct intake *intake, struct slack_socket_origin origin, c
     } else {
         if (event.retry_attempt > 0)
             metric_add(intake->retries, 1);
-        handle_event(intake, origin, &event);
+        handle_event(intake, &delivery, &event);
     }
     slack_event_deinit(&event);
+}
+
+void intake_message(struct intake *intake, const struct slack_event *event,
+                    intake_settled_fn on_settled, void *context)
+{
+    struct delivery delivery = { .on_settled = on_settled, .context = context };
+
+    handle_event(intake, &delivery, event);
 }

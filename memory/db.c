@@ -112,6 +112,19 @@ static const struct {
                             " AND team = ?",
                             false },
 
+    /* Backwards along the dedupe index, whose first column is the ts. The thread is the one
+     * that a message stands in or, when it opens one, the one it is answered in. */
+    [DB_PLACES_SCAN] = { "SELECT team, channel,"
+                         " CASE thread_ts WHEN '' THEN reply_thread ELSE thread_ts END, ts"
+                         " FROM ledger INDEXED BY ledger_message"
+                         " WHERE ts >= ?1 AND ts <> '' AND received_wall_us < ?2"
+                         " AND channel <> ?3 ORDER BY ts DESC LIMIT ?4",
+                         true },
+    [DB_PLACES_LAST] = { "SELECT received_wall_us FROM ledger INDEXED BY ledger_message"
+                         " WHERE ts <> '' AND received_wall_us < ?1 AND channel <> ?2"
+                         " ORDER BY ts DESC LIMIT 1",
+                         true },
+
     [DB_UNSAVED_INSERT] = { "INSERT INTO unsaved(conversation, first_seq, base_wall_s, count,"
                             " turns) VALUES(?,?,?,?,?)",
                             false },

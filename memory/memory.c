@@ -12,6 +12,7 @@
 #include "memory/db.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
+#include "memory/places.h"
 #include "memory/readers.h"
 #include "memory/store.h"
 
@@ -208,6 +209,20 @@ int memory_find_message(struct memory *memory, int64_t id, struct ledger_entry *
                         struct err *err)
 {
     return ledger_find(memory->ledger, id, ret_entry, err);
+}
+
+int memory_active_places(struct memory *memory, const struct memory_places_query *query,
+                         struct memory_place *ret_places, size_t max, size_t *ret_count,
+                         struct err *err)
+{
+    return places_read(memory->readers, query, ret_places, max, ret_count, err);
+}
+
+int memory_last_message(struct memory *memory, const char *except_channel,
+                        int64_t before_wall_us, int64_t *ret_wall_us, struct err *err)
+{
+    return places_last_message(memory->readers, except_channel, before_wall_us, ret_wall_us,
+                               err);
 }
 
 int memory_mark_running(struct memory *memory, const int64_t *ids, size_t count,

@@ -128,6 +128,35 @@ int memory_pending_messages(struct memory *memory, int64_t after_id,
 int memory_find_message(struct memory *memory, int64_t id, struct ledger_entry **ret_entry,
                         struct err *err);
 
+/* A thread, or with thread_ts "" a channel without one, in which the ledger has messages. */
+struct memory_place {
+    char *team;
+    char *channel;
+    char *thread_ts;
+    char *newest_ts; /* of its messages */
+};
+void memory_place_deinit(struct memory_place *place); /* safe on a zeroed struct, and twice */
+
+struct memory_places_query {
+    int64_t since_wall_us;      /* said after that (by Slack's clock) */
+    int64_t before_wall_us;     /* received before that (by ours) */
+    const char *except_channel; /* one that is no place, "" for none */
+};
+
+/*
+ * The places of the messages that the query means, the one with the newest first, at most
+ * `max`. Reads along an index, the newest 100,000 messages at most. Fills `ret_places` (each
+ * deinited by the caller). Any thread but the loop.
+ */
+int memory_active_places(struct memory *memory, const struct memory_places_query *query,
+                         struct memory_place *ret_places, size_t max, size_t *ret_count,
+                         struct err *err);
+
+/* When the last message in Slack's order that came before `before_wall_us` was received; 0 when
+ * there is none. Any thread but the loop. */
+int memory_last_message(struct memory *memory, const char *except_channel,
+                        int64_t before_wall_us, int64_t *ret_wall_us, struct err *err);
+
 /* Sets RUNNING with the run's id for all ids, one durable commit, waits for it. Worker. */
 int memory_mark_running(struct memory *memory, const int64_t *ids, size_t count,
                         const char *run_id, struct err *err);

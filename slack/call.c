@@ -198,9 +198,12 @@ static int perform(struct slack_web *web, const struct slack_call *call, int64_t
 static enum slack_fate judge_failure(const struct slack_web *web, const struct slack_call *call,
                                      const struct err *why, struct err *err)
 {
-    err_set(err, why->kind == ERR_INPUT ? ERR_INPUT : ERR_TEMP, "%s: %s", call->method,
-            why->message);
-    if (why->kind == ERR_INPUT)
+    /* An answer that is too long will be so again; only a post may want to be looked for. */
+    bool is_too_long = why->kind == ERR_REMOTE && call->is_idempotent;
+    bool is_permanent = why->kind == ERR_INPUT || is_too_long;
+
+    err_set(err, is_permanent ? why->kind : ERR_TEMP, "%s: %s", call->method, why->message);
+    if (is_permanent)
         return SLACK_FATE_PERMANENT;
     return web->answer.was_sent ? SLACK_FATE_MAYBE : SLACK_FATE_NOT_EXECUTED;
 }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "slack/event_parts.h"
 
 /* Longer strings are cut: identifiers are short, and no Slack message is near the text limit.
  */
@@ -281,6 +282,27 @@ static void make_empty(struct slack_event *event)
     *event = (struct slack_event){ 0 };
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         *strings[i] = xstrdup("");
+}
+
+static void set_string(char **target, const char *text)
+{
+    free(*target);
+    *target = xstrdup(text);
+}
+
+void slack_event_from_message(const json_t *message, const char *team, const char *channel,
+                              struct slack_event *ret_event)
+{
+    struct slack_event *event = ret_event;
+
+    make_empty(event);
+    set_string(&event->team, team);
+    parse_inner(event, message);
+    set_string(&event->channel, channel);
+    event->channel_type = channel_type_of(channel, "");
+    /* Listed, the root of a thread names itself; when it was said there was no thread yet. */
+    if (is(event->thread_ts, event->ts))
+        event->thread_ts[0] = '\0';
 }
 
 static bool is_id_char(char c)

@@ -37,6 +37,8 @@ static const struct rate rates[] = {
     { "assistant.threads.setStatus", 100, 50 },
     { "agents.sessions.setStatus", 1200, 30 },
     { "auth.test", 300, 50 },
+    { "conversations.history", 1200, 20 },
+    { "conversations.replies", 1200, 20 },
     { "", 1200, 20 },
 };
 

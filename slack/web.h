@@ -119,6 +119,31 @@ int slack_set_session_status(struct slack_web *web, const char *channel, const c
  * stream carries no metadata by which it could be looked for. Recipients may be NULL in direct
  * messages.
  */
+
+ * One page of what was said after `oldest` in a thread (conversations.replies, oldest first)
+ * or, with thread_ts "", in a channel itself (conversations.history, newest first, without the
+ * replies in threads). `cursor` is "" for the first page and is left at the next one, "" when
+ * there is none. Calls `on_message` for each message, of whatever kind and by whomever: the
+ * event is the callback's to keep (slack_event_deinit()). A page that Slack makes too long is
+ * asked for again in smaller ones. Nothing was called back when this fails.
+ */
+#define SLACK_CURSOR_MAX_BYTES 256
+#define SLACK_PAGE_MESSAGES    200
+struct slack_event;
+struct slack_reading {
+    const char *team; /* for the events; Slack does not repeat it */
+    const char *channel;
+    const char *thread_ts;
+    const char *oldest;
+};
+typedef void (*slack_message_fn)(void *context, struct slack_event *event);
+int slack_read_messages(struct slack_web *web, const struct slack_reading *reading,
+                        char cursor[SLACK_CURSOR_MAX_BYTES], slack_message_fn on_message,
+                        void *context, struct err *err);
+
+/* Below, at or above 0 as Slack's ts `a` is before, at or after `b`; "" is before all. */
+int slack_compare_ts(const char *a, const char *b);
+
 int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
                        const char *recipient_user, const char *recipient_team,
                        const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
