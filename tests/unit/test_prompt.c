@@ -71,8 +71,10 @@ static void parts_come_in_order_with_the_question_last(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         at = strstr(at, parts[i]);
-        if (!at)
+        if (!at) {
             fail_msg("\"%s\" is missing or out of order in %s", parts[i], text);
+            return;
+        }
     }
 }
 
