@@ -56,7 +56,8 @@ HARNESS_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/scenario/harness*.c))
 UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
-BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
+BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 TK_BIN    := $(CURDIR)/$B/threadkeeper
@@ -91,7 +92,7 @@ $(SCENARIO_TESTS): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BENCHES): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(BENCHES): $B/%: $B/%.o $(BENCH_OBJ) $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -164,6 +165,7 @@ programs: $(PROGRAMS)
 
 .PHONY: benches
 benches: $(BENCHES)
+	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
 	@set -e; for bench in $(BENCHES); do $$bench; done
 
 .PHONY: lint format
