@@ -219,6 +219,9 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
         return err_set(err, ERR_INPUT, "no agent command");
     if (file_make_dirs(spec->runs_dir, 0700, err) != 0)
         return -1;
+    /* posix_spawn() tells too, but not under every tool that replaces vfork by fork. */
+    if (access(spec->launcher, X_OK) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "start %s", spec->launcher);
     run = new_run(spec, run_id, dialect_get(spec->dialect));
     if (mkdir(run->dir, 0700) != 0) {
         err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "make %s", run->dir);

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "base/alloc.h"
+#include "base/decimal.h"
 
 struct waiting {
     TAILQ_ENTRY(waiting) in_lane;
@@ -187,17 +188,6 @@ static void drop_if_idle_locked(struct dispatch *dispatch, struct lane *lane)
     free_lane(lane);
 }
 
-/* Slack's ts sort as text while their lengths match; a longer one is later. */
-static int compare_ts(const char *a, const char *b)
-{
-    size_t len_a = strcspn(a, ".");
-    size_t len_b = strcspn(b, ".");
-
-    if (len_a != len_b)
-        return len_a < len_b ? -1 : 1;
-    return strcmp(a, b);
-}
-
 static void insert_by_ts_locked(struct lane *lane, struct waiting *item)
 {
     struct waiting *after;
@@ -205,7 +195,7 @@ static void insert_by_ts_locked(struct lane *lane, struct waiting *item)
     /* Runs of an earlier process come first, whatever their ts. */
     TAILQ_FOREACH_REVERSE(after, &lane->waiting, waiting_list, in_lane)
     {
-        if (*after->entry->run_id || compare_ts(after->entry->ts, item->entry->ts) <= 0)
+        if (*after->entry->run_id || decimal_compare(after->entry->ts, item->entry->ts) <= 0)
             break;
     }
     if (after)

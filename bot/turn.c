@@ -19,7 +19,6 @@
 #include "base/log.h"
 
 #define STOP_CHECK_MS       200 /* how soon a running turn notices that the daemon stops */
-#define ANSWER_MAX_BYTES    (96U << 10) /* a dozen messages; more would bury the thread */
 #define CONTEXT_MAX_BYTES   (1U << 20)
 #define PROMPT_MAX_BYTES    (2U << 20)
 #define RETRY_MAX_BYTES     1900 /* a button carries 2,000 */
@@ -32,8 +31,6 @@ struct progress {
     struct conversation *conversation;
     struct agent_run *run;
     struct buf denied;     /* what the agent was not allowed to do */
-    size_t answer_bytes;   /* shown */
-    size_t withheld_bytes; /* beyond ANSWER_MAX_BYTES */
     int64_t ids[DISPATCH_BATCH_MAX];
     char run_id[AGENT_RUN_ID_BYTES];
 };
@@ -207,18 +204,6 @@ static void note_denied(struct progress *progress, const struct agent_event *eve
     buf_append(&progress->denied, event->text, event->text_len);
 }
 
-/* Hands text on while the answer has room. */
-static void show_text(struct turn *turn, struct progress *progress, const char *text,
-                      size_t len)
-{
-    size_t room = ANSWER_MAX_BYTES - progress->answer_bytes;
-    size_t shown = len < room ? len : room;
-
-    turn->surface->ops->append(turn->surface, text, shown);
-    progress->answer_bytes += shown;
-    progress->withheld_bytes += len - shown;
-}
-
 static void show_event(struct turn *turn, struct progress *progress,
                        const struct agent_event *event)
 {
@@ -227,11 +212,11 @@ static void show_event(struct turn *turn, struct progress *progress,
 
     switch (event->kind) {
     case AGENT_EVENT_TEXT:
-        show_text(turn, progress, event->text, event->text_len);
+        surface->ops->append(surface, event->text, event->text_len);
         break;
     case AGENT_EVENT_SEGMENT:
         if (*surface->ops->answer(surface))
-            show_text(turn, progress, "\n\n", 2);
+            surface->ops->append(surface, "\n\n", 2);
         break;
     case AGENT_EVENT_TOOL:
         status = xstrndup(event->text, event->text_len);

@@ -119,7 +119,16 @@ int slack_set_session_status(struct slack_web *web, const char *channel, const c
  * stream carries no metadata by which it could be looked for. Recipients may be NULL in direct
  * messages.
  */
+int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
+                       const char *recipient_user, const char *recipient_team,
+                       const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
+int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
+                        const char *markdown, struct err *err);
+/* `markdown` NULL or "" adds no text. */
+int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
+                      const char *markdown, struct err *err);
 
+/*
  * One page of what was said after `oldest` in a thread (conversations.replies, oldest first)
  * or, with thread_ts "", in a channel itself (conversations.history, newest first, without the
  * replies in threads). `cursor` is "" for the first page and is left at the next one, "" when
@@ -143,14 +152,5 @@ int slack_read_messages(struct slack_web *web, const struct slack_reading *readi
 
 /* Below, at or above 0 as Slack's ts `a` is before, at or after `b`; "" is before all. */
 int slack_compare_ts(const char *a, const char *b);
-
-int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
-                       const char *recipient_user, const char *recipient_team,
-                       const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
-int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
-                        const char *markdown, struct err *err);
-/* `markdown` NULL or "" adds no text. */
-int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
-                      const char *markdown, struct err *err);
 
 #endif

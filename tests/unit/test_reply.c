@@ -699,7 +699,7 @@ static void an_endless_answer_is_cut(void **state)
     set_up(&f, SLACK_REPLY_POST, "1.1");
     for (int i = 0; i < 100; i++)
         say(&f, block);
-    CHECK_INT(strlen(slack_reply_text(f.reply)), 256 * 1024, "bounded");
+    CHECK_INT(strlen(slack_reply_text(f.reply)), 96 * 1024, "bounded");
     free(block);
     tear_down(&f);
 }
