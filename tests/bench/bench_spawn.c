@@ -39,8 +39,8 @@ struct bench {
     atomic_bool is_over; /* the worker has started all its agents */
     int64_t *lag_us;
     size_t lag_count;
-    bool starts_agents;
-    int started;
+    pid_t other; /* the child that starts them for the floor; ours to reap */
+    bool all_started;
 };
 
 /* ---- the loop ---------------------------------------------------------------------------- */
@@ -63,9 +63,10 @@ static void stop_loop(void *context, void *item)
 
 static void on_signal(void *context, int signal_number)
 {
-    (void)context;
-    if (signal_number == SIGCHLD)
-        agent_reap_orphans();
+    const struct bench *bench = context;
+
+    if (signal_number == SIGCHLD && !bench->other)
+        agent_reap_first_orphans();
 }
 
 static void on_wake(void *context)
@@ -133,25 +134,49 @@ static bool start_one(const struct bench *bench)
     return is_good;
 }
 
+static bool start_all(const struct bench *bench)
+{
+    int started = 0;
+
+    for (int i = 0; i < STARTS; i++)
+        started += start_one(bench);
+    return started == STARTS;
+}
+
 static void *work(void *context)
 {
     struct bench *bench = context;
-    struct timespec as_long = { .tv_nsec = 10000000 };
 
-    for (int i = 0; i < STARTS; i++) {
-        if (bench->starts_agents)
-            bench->started += start_one(bench);
-        else
-            nanosleep(&as_long, NULL);
-    }
+    bench->all_started = start_all(bench);
+    atomic_store(&bench->is_over, true);
+    return NULL;
+}
+
+static void *wait_for_other(void *context)
+{
+    struct bench *bench = context;
+    int status = 0;
+
+    bench->all_started = waitpid(bench->other, &status, 0) == bench->other && status == 0;
+    bench->other = 0;
     atomic_store(&bench->is_over, true);
     return NULL;
 }
 
 /* ---- one measurement --------------------------------------------------------------------- */
 
+/* A process of its own to start agents, made before any thread. */
+static pid_t fork_other(const struct bench *bench)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(start_all(bench) ? 0 : 1);
+    return pid;
+}
+
 /* Fills bench->lag_us; false when agents did not start. */
-static bool measure_lag(struct bench *bench, bool starts_agents)
+static bool measure_lag(struct bench *bench, bool here)
 {
     struct loop_callbacks callbacks = { .on_signal = on_signal,
                                         .on_wake = on_wake,
@@ -160,47 +185,22 @@ static bool measure_lag(struct bench *bench, bool starts_agents)
     struct err err = { 0 };
     pthread_t threads[2];
 
-    bench->starts_agents = starts_agents;
-    bench->started = 0;
     bench->lag_count = 0;
     atomic_store(&bench->is_over, false);
+    if (!here)
+        bench->other = fork_other(bench);
     if (loop_new("", NULL, &callbacks, metrics, &bench->loop, &err) < 0) {
         fprintf(stderr, "bench_spawn: %s\n", err.message);
         return false;
     }
     pthread_create(&threads[0], NULL, post_steadily, bench);
-    pthread_create(&threads[1], NULL, work, bench);
+    pthread_create(&threads[1], NULL, here ? work : wait_for_other, bench);
     loop_run(bench->loop);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         pthread_join(threads[i], NULL);
     loop_free(bench->loop);
     metrics_free(metrics);
-    return !starts_agents || bench->started == STARTS;
-}
-
-static bool measure_pair(struct bench *bench, const char *usual, const char *longest)
-{
-    int64_t floor_us[2];
-    const unsigned permille[2] = { 999, 1000 };
-    const char *const figures[2] = { usual, longest };
-
-    if (!measure_lag(bench, false))
-        return false;
-    for (size_t i = 0; i < 2; i++)
-        floor_us[i] = measure_quantile(bench->lag_us, bench->lag_count, permille[i]);
-    if (!measure_lag(bench, true))
-        return false;
-    for (size_t i = 0; i < 2; i++) {
-        int64_t lag_us = measure_quantile(bench->lag_us, bench->lag_count, permille[i]);
-
-        report_row(&(struct report_row){ .figure = figures[i],
-                                         .unit = "ms",
-                                         .value = (double)lag_us / 1e3,
-                                         .floor = (double)floor_us[i] / 1e3,
-                                         .goal = REPORT_AT_MOST,
-                                         .target = STALL_MS });
-    }
-    return true;
+    return bench->all_started;
 }
 
 static void print_cost_of_fork(void)
@@ -213,6 +213,52 @@ static void print_cost_of_fork(void)
     report_note("one fork() of this process, had it been used: %.1f ms",
                 (double)(clock_now_us() - before_us) / 1e3);
     waitpid(pid, NULL, 0);
+}
+
+/* Memory of that size, in small pages as a heap of small pieces would be; NULL on failure. */
+static void *occupy(size_t size)
+{
+    void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (bytes == MAP_FAILED) {
+        perror("bench_spawn: mmap");
+        return NULL;
+    }
+    madvise(bytes, size, MADV_NOHUGEPAGE);
+    memset(bytes, 1, size);
+    return bytes;
+}
+
+static bool measure(struct bench *bench, size_t resident, const char *usual,
+                    const char *longest)
+{
+    static const unsigned permille[] = { 999, 1000 };
+    const char *const figures[] = { usual, longest };
+    int64_t floor_us[2];
+    void *bytes = NULL;
+    bool is_good;
+
+    if (!measure_lag(bench, false))
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        floor_us[i] = measure_quantile(bench->lag_us, bench->lag_count, permille[i]);
+    if (resident && !(bytes = occupy(resident)))
+        return false;
+    is_good = measure_lag(bench, true);
+    for (size_t i = 0; i < 2 && is_good; i++)
+        report_row(&(struct report_row){
+            .figure = figures[i],
+            .unit = "ms",
+            .value =
+                (double)measure_quantile(bench->lag_us, bench->lag_count, permille[i]) / 1e3,
+            .floor = (double)floor_us[i] / 1e3,
+            .goal = REPORT_AT_MOST,
+            .target = STALL_MS });
+    if (bytes) {
+        print_cost_of_fork();
+        munmap(bytes, resident);
+    }
+    return is_good;
 }
 
 static int64_t available_kb(void)
@@ -230,26 +276,12 @@ static int64_t available_kb(void)
 
 static bool measure_large(struct bench *bench)
 {
-    void *bytes;
-    bool is_good;
-
     if (available_kb() < (int64_t)(RESIDENT_BYTES >> 10) + SPARE_KB) {
         report_note("not measured with 2 GB resident: this machine has not so much to spare");
         return true;
     }
-    bytes =
-        mmap(NULL, RESIDENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (bytes == MAP_FAILED) {
-        perror("bench_spawn: 2 GB");
-        return false;
-    }
-    madvise(bytes, RESIDENT_BYTES, MADV_NOHUGEPAGE); /* as a heap in small pieces would be */
-    memset(bytes, 1, RESIDENT_BYTES);
-    is_good = measure_pair(bench, "lag of the loop, 2 GB resident, p99.9",
-                           "lag of the loop, 2 GB resident, longest");
-    print_cost_of_fork();
-    munmap(bytes, RESIDENT_BYTES);
-    return is_good;
+    return measure(bench, RESIDENT_BYTES, "lag of the loop, 2 GB resident, p99.9",
+                   "lag of the loop, 2 GB resident, longest");
 }
 
 int main(void)
@@ -262,8 +294,8 @@ int main(void)
         return 1;
     }
     bench.lag_us = xcalloc(POSTS_MAX, sizeof(bench.lag_us[0]));
-    report_title("Starting agents (floor: starting none)");
-    is_good = measure_pair(&bench, "lag of the loop, p99.9", "lag of the loop, longest") &&
+    report_title("Starting agents (floor: another process does)");
+    is_good = measure(&bench, 0, "lag of the loop, p99.9", "lag of the loop, longest") &&
               measure_large(&bench);
     free(bench.lag_us);
     file_remove_tree(bench.directory, NULL);
