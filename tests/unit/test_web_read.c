@@ -6,7 +6,7 @@
 #include "tests/test.h"
 #include "tests/unit/slack_peer.h"
 
-#define LONG_BODY_BYTES (2 * SLACK_BODY_MAX_BYTES)
+#define LONG_BODY_BYTES (2UL << 20) /* SLACK_BODY_MAX_BYTES is half of it */
 
 struct fixture {
     struct slack_peer *peer;
