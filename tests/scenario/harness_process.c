@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "tests/scenario/harness_inside.h"
 
-#define ENVIRON_MAX_BYTES (1024 * 1024)
+#define ENVIRON_MAX_BYTES ((size_t)1024 * 1024)
 #define MARK              "THREADKEEPER_RUN="
 
 /* Does /proc/PID/environ say that the process belongs to a run in our state directory? */
