@@ -205,6 +205,7 @@ static const char *press_stop(struct control *control)
     if (!channel)
         return "no such channel";
 
+    struct message *root = world_message(control->lab->world, channel->id, thread_ts);
     struct status *status = world_status(control->lab->world, channel->id, thread_ts, false);
 
     if ((!status || strcmp(status->session, "processing") != 0) &&
@@ -212,7 +213,7 @@ static const char *press_stop(struct control *control)
         return "there is no Stop button: the session is not processing";
     json_object_set_new(control->out, "event_id",
                         events_stop_pressed(control->lab, channel->id, thread_ts,
-                                            *user ? user : "U0ALICE",
+                                            *user || !root ? user : root->user,
                                             stop_streams(channel, thread_ts)));
     return NULL;
 }
