@@ -272,6 +272,7 @@ void harness_free(struct harness *harness)
     if (!harness)
         return;
     end_process(&harness->daemon_pid);
+    harness_end_runs(harness);
     end_process(&harness->lab_pid);
     http_free(harness->http);
     if (*harness->dir && !getenv("TK_KEEP")) /* NOLINT(concurrency-mt-unsafe): one thread */
