@@ -148,7 +148,8 @@ fuzzers: $(FUZZERS)
 
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
-	$(AGAIN) $(DEMO)
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) programs $(DEMO)
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
