@@ -181,6 +181,8 @@ static void say_new(struct desk *desk, const struct ledger_entry *entry, struct 
         return;
     }
     buf_append_text(out, "A fresh start: what was said here before is no longer passed on.");
+    if (dispatch_mark_reset(desk->app->dispatch, entry->conversation))
+        buf_append_text(out, " Nor is what I am still answering; `!stop` ends it.");
 }
 
 static void say_stop(struct desk *desk, const struct ledger_entry *entry, struct buf *out)

@@ -154,6 +154,17 @@ void workers_refill(struct app *app, int64_t after_id)
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
 }
 
+/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before. */
+static void reset_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
+{
+    struct err err = { 0 };
+
+    if (dispatch_wants_reset(worker->app->dispatch, batch) &&
+        memory_conversation_reset(worker->app->memory, batch->conversation, &err) < 0)
+        log_err("!new did not take effect for conversation=%s: %s", batch->conversation,
+                err.message);
+}
+
 static void *run_worker(void *context)
 {
     struct worker *worker = context;
@@ -162,6 +173,7 @@ static void *run_worker(void *context)
 
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
+        reset_if_wanted(worker, &batch);
         dispatch_finish(worker->app->dispatch, &batch);
         if (dispatch_wants_refill(worker->app->dispatch, &after_id))
             workers_refill(worker->app, after_id);
