@@ -57,7 +57,8 @@ UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
 DEMO           := $B/tests/scenario/demo
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
-BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
+BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 TK_BIN    := $(CURDIR)/$B/threadkeeper
@@ -92,7 +93,7 @@ $(SCENARIO_TESTS) $(DEMO): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BENCHES): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(BENCHES): $B/%: $B/%.o $(BENCH_OBJ) $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -165,6 +166,7 @@ programs: $(PROGRAMS)
 
 .PHONY: benches
 benches: $(BENCHES)
+	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
 	@set -e; for bench in $(BENCHES); do $$bench; done
 
 .PHONY: lint format
