@@ -375,6 +375,7 @@ static void *run(void *context)
     struct desk *desk = context;
     struct task *task;
 
+    pthread_setname_np(pthread_self(), "desk");
     while ((task = queue_pop(desk->queue, -1)) != NULL) {
         switch (task->kind) {
         case TASK_COMMAND:

@@ -154,7 +154,8 @@ void workers_refill(struct app *app, int64_t after_id)
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
 }
 
-/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before. */
+/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before.
+ */
 static void reset_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
 {
     struct err err = { 0 };
@@ -171,6 +172,7 @@ static void *run_worker(void *context)
     struct dispatch_batch batch;
     int64_t after_id;
 
+    pthread_setname_np(pthread_self(), "worker");
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
