@@ -75,7 +75,10 @@ static struct surface *make_surface(struct worker *worker, const struct config *
                                     const struct ledger_entry *entry, struct reply_owner *owner)
 {
     struct note note;
-    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, entry->attempts);
+    /* The same before and after a restart: the ledger has counted a run that was taken up
+     * again. */
+    unsigned attempt = entry->attempts + (*entry->run_id ? 0 : 1);
+    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, attempt);
     struct slack_reply_options options = {
         .mode = (enum slack_reply_mode)config->slack.reply,
         .features = worker->app->features,
@@ -94,7 +97,8 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     note_parse(entry->attributes, &note);
     target.recipient_team = *note.team ? note.team : worker->app->self.team_id;
     target.is_direct = note.is_direct;
-    surface = surface_slack_new(worker->web, &target, &options);
+    surface =
+        surface_slack_new(worker->web, &target, &options, entry->received_wall_us / 1000000);
     note_deinit(&note);
     return surface;
 }
