@@ -25,7 +25,7 @@ struct lane {
     struct person *person; /* in whose queue it is; NULL when in none */
     bool is_running;
     bool wants_reset; /* once the running turn is over */
-    int cancel_fd; /* of the worker that runs it */
+    int cancel_fd;    /* of the worker that runs it */
     char *running_user;
     char *running_channel;
     char *running_thread;

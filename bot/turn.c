@@ -31,7 +31,7 @@
 struct progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct buf denied;     /* what the agent was not allowed to do */
+    struct buf denied; /* what the agent was not allowed to do */
     int64_t ids[DISPATCH_BATCH_MAX];
     char run_id[AGENT_RUN_ID_BYTES];
 };

@@ -154,7 +154,8 @@ void workers_refill(struct app *app, int64_t after_id)
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
 }
 
-/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before. */
+/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before.
+ */
 static void reset_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
 {
     struct err err = { 0 };
