@@ -1,7 +1,7 @@
 /*
- * demo.c - `make demo`: a conversation in a Slack on this machine, played by a script and printed as
- * it goes: a follow-up that knows the first turn, a restart in the middle, two people kept apart, a
- * stop. With a terminal the lab's page stays up afterwards.
+ * demo.c - `make demo`: a conversation in a Slack on this machine, played by a script and
+ * printed as it goes: a follow-up that knows the first turn, a restart in the middle, two
+ * people kept apart, a stop. With a terminal the lab's page stays up afterwards.
  *
  *   demo [--real-agent]     the answers are not ours then, so only their arrival is waited for
  */
@@ -74,7 +74,8 @@ static const char *say(const struct demo *demo, const char *user, const char *wh
     return lab_say(demo->harness, user, DEV, thread, text);
 }
 
-/* Waits for the next answer in the thread and prints it; `part` is what the double's must hold. */
+/* Waits for the next answer in the thread and prints it; `part` is what the double's must hold.
+ */
 static void hear(const struct demo *demo, const char *thread, size_t count, const char *part)
 {
     json_t *messages;
@@ -123,8 +124,8 @@ static void play_stop(const struct demo *demo)
     const char *thread;
 
     set_scenario(demo->harness, "slow seconds=60");
-    thread = say(demo, ALICE, "Alice", NULL,
-                 "@threadkeeper Count the words of every file, slowly.");
+    thread =
+        say(demo, ALICE, "Alice", NULL, "@threadkeeper Count the words of every file, slowly.");
     if (demo->is_real)
         lab_wait_text(demo->harness, DEV, thread, "");
     else
@@ -160,9 +161,10 @@ int main(int argc, char **argv)
     demo.harness = harness_new();
     if (!demo.harness)
         return 1;
-    note(&demo, demo.is_real ? "a Slack on this machine, the daemon, and cursor-agent"
-                             : "a Slack on this machine, the daemon, and a stand-in for the agent "
-                               "that says what it was told before");
+    note(&demo, demo.is_real
+                    ? "a Slack on this machine, the daemon, and cursor-agent"
+                    : "a Slack on this machine, the daemon, and a stand-in for the agent "
+                      "that says what it was told before");
     daemon_start(demo.harness);
     note(&demo, "connected; this is #dev");
     play_follow_up(&demo, &thread);
