@@ -55,8 +55,10 @@ DOUBLE_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard tests/agent_double/*.c))
 HARNESS_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/scenario/harness*.c))
 UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
+DEMO           := $B/tests/scenario/demo
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
-BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
+BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 TK_BIN    := $(CURDIR)/$B/threadkeeper
@@ -76,6 +78,8 @@ $B/tests/slack_lab/slack_lab: $(LAB_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/slack_lab/page.o: tests/slack_lab/page.html # which it embeds
+
 $B/tests/agent_double/cursor-agent: $(DOUBLE_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -85,11 +89,11 @@ $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # A scenario starts the three programs, so they are built first; it does not link them.
-$(SCENARIO_TESTS): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(SCENARIO_TESTS) $(DEMO): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BENCHES): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(BENCHES): $B/%: $B/%.o $(BENCH_OBJ) $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -109,12 +113,13 @@ $B/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A target that anyone may call first installs what is missing; only then may make look at the
-# rest, hence the second make.
-AGAIN = @scripts/install-deps && $(MAKE) --no-print-directory
+# rest, hence the second make. It uses every processor unless -j was given.
+AGAIN = --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check tests asan tsan valgrind coverage
 check: ## run every test; ends with "N passed, N failed"
-	$(AGAIN) tests
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) tests
 
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS)
 	@scripts/run-tests $(UNIT_TESTS) $(UNIT_SCRIPTS) $(SCENARIO_TESTS)
@@ -137,28 +142,31 @@ coverage: ## check, then the share of lines that ran, per file
 .PHONY: fuzz fuzzers
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@$(MAKE) $(AGAIN) VARIANT=fuzz fuzzers
 	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 fuzzers: $(FUZZERS)
 
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
-	$(AGAIN) programs
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) programs $(DEMO)
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
-	$(AGAIN) benches
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) benches
 
 clients: ## drive the Slack stand-in with Slack's own Node clients
 	@scripts/install-deps --dev
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) $(AGAIN) programs
 	@tests/clients/run
 
 programs: $(PROGRAMS)
 
 .PHONY: benches
 benches: $(BENCHES)
+	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
 	@set -e; for bench in $(BENCHES); do $$bench; done
 
 .PHONY: lint format
@@ -171,8 +179,8 @@ format: ## rewrite the sources as .clang-format says
 
 .PHONY: example
 example: $B/threadkeeper ## write config/threadkeeper.example.yaml anew from the option table
-	@$B/threadkeeper config --example >config/.example.tmp
-	@mv config/.example.tmp config/threadkeeper.example.yaml
+	@$B/threadkeeper config --example >$B/example.yaml
+	@cp $B/example.yaml config/threadkeeper.example.yaml
 
 UNIT_DIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper
@@ -183,7 +191,7 @@ install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
+	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|/usr/local/share/|$(PREFIX)/share/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
 	chmod 0644 $(UNIT_DIR)/threadkeeper.service
 ifeq ($(DESTDIR),)
 	scripts/create-user

@@ -28,7 +28,7 @@
 #define CHECK_GRACE_MS        500
 #define CHECK_LOOK_MS         20
 #define CHECK_OUTPUT_BYTES    ((size_t)64 * 1024)
-#define CHECK_OUTPUT_MAX_SIZE (4 * 1024 * 1024)
+#define CHECK_OUTPUT_MAX_SIZE ((off_t)4 * 1024 * 1024)
 
 static bool is_program(const char *path)
 {

@@ -214,8 +214,10 @@ static void append_target(struct buf *out, const char *value)
     }
     clean = utf8_clean_copy(value, len, TARGET_MAX_BYTES);
     for (char *at = clean; *at; at++) {
-        if (strchr("<>&`*_~|\n\t", *at))
-            *at = *at == '\n' || *at == '\t' ? ' ' : *at == '_' ? '_' : '?';
+        if (*at == '\n' || *at == '\t')
+            *at = ' ';
+        else if (strchr("<>&`*~|", *at))
+            *at = '?';
     }
     buf_append_text(out, clean);
 }
@@ -298,9 +300,9 @@ static void read_result(struct cursor_state *state, struct agent_stream *stream,
     summary->cache_read_tokens = count_of(usage, "cacheReadTokens");
     summary->cache_write_tokens = count_of(usage, "cacheWriteTokens");
     if (summary->is_error) {
-        AUTO_FREE char *clean = utf8_clean_copy(text_of(root, "result"),
-                                                strlen(text_of(root, "result")),
-                                                sizeof(summary->error_text) - 1);
+        AUTO_FREE char *clean =
+            utf8_clean_copy(text_of(root, "result"), strlen(text_of(root, "result")),
+                            sizeof(summary->error_text) - 1);
 
         memcpy(summary->error_text, clean, strlen(clean) + 1);
     } else if (!summary->has_text && json_is_string(text)) {

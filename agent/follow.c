@@ -13,7 +13,7 @@
 #define LOG_MODULE "agent.follow"
 #include "base/log.h"
 
-#define ERRORS_MAX_BYTES  (1024 * 1024)
+#define ERRORS_MAX_BYTES  ((off_t)1024 * 1024)
 #define ERRORS_TAIL_BYTES ((size_t)32 * 1024)
 
 static int open_file(const char *run_dir, const char *name, int flags, struct err *err)
@@ -109,7 +109,8 @@ void agent_follow_look(struct agent_follow *follow)
     buf_clear(&follow->kept_errors);
     append_tail(follow->errors_fd, &follow->kept_errors);
     if (ftruncate(follow->errors_fd, 0) == 0)
-        log_warn("an agent wrote over %d bytes to stderr; kept the end", ERRORS_MAX_BYTES);
+        log_warn("an agent wrote over %lld bytes to stderr; kept the end",
+                 (long long)ERRORS_MAX_BYTES);
 }
 
 void agent_follow_read_errors(const struct agent_follow *follow, struct buf *out)

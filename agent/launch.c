@@ -25,8 +25,8 @@
 /* What failed, for run.c: {"step": ..., "errno": ..., "text": ...}. */
 static void report(const char *run_dir, const char *step, int errnum, const char *text)
 {
-    json_auto_t *root = json_pack("{s:s, s:i, s:s}", "step", step, "errno", errnum, "text",
-                                  text ? text : "");
+    json_auto_t *root =
+        json_pack("{s:s, s:i, s:s}", "step", step, "errno", errnum, "text", text ? text : "");
     AUTO_FREE char *line = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
     if (line)
@@ -64,12 +64,13 @@ static int sign_meta(const char *run_dir, struct agent_meta *meta)
 
 static void reset_signals(void)
 {
+    struct sigaction standard = { .sa_handler = SIG_DFL };
     sigset_t none;
 
     for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* refused for SIGKILL, SIGSTOP and the C library's own */
+        sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Best effort: without it the kernel's own choice stands. */

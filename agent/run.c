@@ -202,8 +202,7 @@ static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spe
 {
     if (agent_meta_write_file(run->dir, AGENT_FILE_PROMPT, spec->prompt, spec->prompt_len,
                               err) != 0 ||
-        agent_follow_init(&run->follow, run->dir, err) != 0 ||
-        write_meta(run, spec, err) != 0)
+        agent_follow_init(&run->follow, run->dir, err) != 0 || write_meta(run, spec, err) != 0)
         return -1;
     run->started_ms = run->last_output_ms = clock_now_ms();
     return spawn_launcher(run, spec, err);
@@ -220,6 +219,9 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
         return err_set(err, ERR_INPUT, "no agent command");
     if (file_make_dirs(spec->runs_dir, 0700, err) != 0)
         return -1;
+    /* posix_spawn() tells too, but not under every tool that replaces vfork by fork. */
+    if (access(spec->launcher, X_OK) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "start %s", spec->launcher);
     run = new_run(spec, run_id, dialect_get(spec->dialect));
     if (mkdir(run->dir, 0700) != 0) {
         err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "make %s", run->dir);
@@ -494,9 +496,8 @@ static void check_limits(struct agent_run *run, int64_t now_ms)
     if (run->result_ms >= 0) {
         if (run->has_leader_ended || now_ms >= result_deadline_ms(run))
             begin_ending(run, now_ms,
-                         run->has_leader_ended
-                             ? smaller(STRAGGLER_GRACE_MS, run->kill_grace_ms)
-                             : run->kill_grace_ms);
+                         run->has_leader_ended ? smaller(STRAGGLER_GRACE_MS, run->kill_grace_ms)
+                                               : run->kill_grace_ms);
     } else if (run->follow.offset >= run->max_output_bytes) {
         end_with(run, AGENT_OUTPUT_LIMIT, now_ms);
     } else if (run->has_leader_ended) {
@@ -504,8 +505,8 @@ static void check_limits(struct agent_run *run, int64_t now_ms)
     } else if (now_ms >= run->started_ms + run->timeout_ms) {
         end_with(run, AGENT_TIMEOUT, now_ms);
     } else if (now_ms >= silence_deadline_ms(run)) {
-        end_with(run,
-                 run->follow.offset == 0 ? AGENT_NO_FIRST_OUTPUT : AGENT_IDLE_TIMEOUT, now_ms);
+        end_with(run, run->follow.offset == 0 ? AGENT_NO_FIRST_OUTPUT : AGENT_IDLE_TIMEOUT,
+                 now_ms);
     }
 }
 

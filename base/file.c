@@ -86,7 +86,8 @@ int file_make_dirs(const char *path, mode_t mode, struct err *err)
     AUTO_FREE char *partial = xstrdup(path);
     struct stat info;
 
-    for (char *slash = partial + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+    for (char *slash = partial + (*path == '/'); (slash = strchr(slash, '/')) != NULL;
+         slash++) {
         *slash = '\0';
         if (mkdir(partial, mode) < 0 && errno != EEXIST)
             return err_set_errno(err, ERR_SYSTEM, "cannot make directory %s", partial);
@@ -109,6 +110,7 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 int file_remove_tree(const char *path, struct err *err)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): it is only so with FTW_CHDIR */
     if (nftw(path, remove_entry, WALK_MAX_FDS, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
         return err_set_errno(err, ERR_SYSTEM, "cannot remove %s", path);
     return 0;

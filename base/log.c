@@ -5,12 +5,14 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define LINE_MAX_BYTES   8192
 #define SECRETS_MAX      32
@@ -158,6 +160,21 @@ static void format_line(struct buf *line, enum log_level level, const char *modu
     append_escaped(line, message, false);
 }
 
+/* Cuts to the longest line, and to valid UTF-8: JSON is nothing else. */
+static void make_clean(char **message)
+{
+    size_t len = strlen(*message);
+
+    if (utf8_is_valid(*message, len)) {
+        (*message)[utf8_cut(*message, len, LINE_MAX_BYTES)] = '\0';
+    } else {
+        char *clean = utf8_clean_copy(*message, len, LINE_MAX_BYTES);
+
+        free(*message);
+        *message = clean;
+    }
+}
+
 void log_line(enum log_level level, const char *module, const char *format, ...)
 {
     AUTO_BUF struct buf line = { 0 };
@@ -169,9 +186,8 @@ void log_line(enum log_level level, const char *module, const char *format, ...)
     va_start(args, format);
     message = xvasprintf(format, args);
     va_end(args);
-    if (strlen(message) > LINE_MAX_BYTES)
-        message[LINE_MAX_BYTES] = '\0';
-    log_mask_secrets(message);
+    log_mask_secrets(message); /* first: half a secret would not be known as one */
+    make_clean(&message);
     buf_init(&line, (size_t)LINE_MAX_BYTES * 8);
     format_line(&line, level, module, message);
     buf_append_char(&line, '\n');

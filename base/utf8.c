@@ -42,7 +42,7 @@ void utf8_append_clean(struct buf *out, const char *bytes, size_t len)
 
 char *utf8_clean_copy(const char *bytes, size_t len, size_t max_bytes)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, len * 3 + 1); /* a bad byte grows to the three of U+FFFD */
     utf8_append_clean(&out, bytes, len);

@@ -96,7 +96,7 @@ static void forget_owed(const struct catchup *catchup)
 static int64_t load_owed(const struct catchup *catchup)
 {
     AUTO_FREE char *path = state_path(catchup);
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     int64_t owed_us;
 
     buf_init(&text, STATE_MAX_BYTES);

@@ -121,7 +121,7 @@ int cli_main(int argc, char **argv)
 struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status)
 {
     struct config *config = NULL;
-    AUTO_BUF struct buf problems;
+    AUTO_BUF struct buf problems = { 0 };
     struct err err = { 0 };
 
     buf_init(&problems, PROBLEMS_MAX_BYTES);

@@ -93,7 +93,7 @@ static void check_app_token(struct report *report, const struct config *config)
 
 static void check_scopes(struct report *report, const struct slack_identity *self)
 {
-    AUTO_BUF struct buf missing;
+    AUTO_BUF struct buf missing = { 0 };
 
     buf_init(&missing, NAMES_MAX_BYTES);
     if (!*self->scopes)
@@ -151,7 +151,7 @@ static void check_agent(struct report *report, const struct config *config)
 {
     AUTO_FREE const char **command = wiring_argv(&config->agent.command);
     AUTO_FREE const char **env_names = wiring_argv(&config->agent.env);
-    AUTO_BUF struct buf detail;
+    AUTO_BUF struct buf detail = { 0 };
 
     buf_init(&detail, NAMES_MAX_BYTES);
     switch (agent_check_command(command, (enum agent_dialect)config->agent.dialect, env_names,

@@ -24,7 +24,7 @@ static int print_text(const struct buf *text)
 
 int command_config(const struct cli *cli)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     struct config *config;
     int status;
 
@@ -47,7 +47,7 @@ int command_config(const struct cli *cli)
 
 int command_manifest(const struct cli *cli)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     bool is_bad;
     bool as_json = cli_take_flag(cli, "--json", &is_bad);
 

@@ -106,7 +106,7 @@ static void begin_stop(struct daemon *daemon, int exit_status)
 
 static void tell_status(struct daemon *daemon)
 {
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = { 0 };
 
     buf_init(&line, STATUS_MAX_BYTES);
     status_print_line(&daemon->app, &line);
@@ -165,7 +165,7 @@ static void start_links(struct daemon *daemon)
 
 static void report_scopes(const struct slack_identity *self)
 {
-    AUTO_BUF struct buf missing;
+    AUTO_BUF struct buf missing = { 0 };
 
     buf_init(&missing, NAMES_MAX_BYTES);
     if (*self->scopes && slack_manifest_missing_scopes(self->scopes, &missing))
@@ -263,8 +263,8 @@ static void swap_config(struct daemon *daemon, struct config *fresh)
 
 static void apply_config(struct daemon *daemon, struct config *fresh)
 {
-    AUTO_BUF struct buf applied;
-    AUTO_BUF struct buf needs_restart;
+    AUTO_BUF struct buf applied = { 0 };
+    AUTO_BUF struct buf needs_restart = { 0 };
     struct memory_options options = wiring_memory_options(fresh);
 
     buf_init(&applied, NAMES_MAX_BYTES);
@@ -284,7 +284,7 @@ static void apply_config(struct daemon *daemon, struct config *fresh)
 static void reload(struct daemon *daemon)
 {
     struct config *fresh = NULL;
-    AUTO_BUF struct buf problems;
+    AUTO_BUF struct buf problems = { 0 };
     struct err err = { 0 };
 
     notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_us());
@@ -318,7 +318,7 @@ static void on_signal(void *context, int signal_number)
         reload(daemon);
         break;
     case SIGCHLD:
-        agent_reap_orphans();
+        agent_reap_first_orphans();
         break;
     default:
         break;

@@ -21,7 +21,7 @@ static bool is_ready(struct app *app)
 
 static json_t *links_json(struct app *app)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     json_t *links = NULL;
 
     buf_init(&text, LINKS_MAX_BYTES);

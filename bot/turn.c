@@ -1,5 +1,6 @@
 #include "bot/turn.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -104,7 +105,7 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
                          const struct settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
-    AUTO_BUF struct buf context;
+    AUTO_BUF struct buf context = { 0 };
     struct memory_context_options options = {
         .budget_tokens = turn->config->memory.context.budget_tokens,
         .max_messages = turn->config->memory.context.max_messages,
@@ -154,7 +155,7 @@ static int start_agent(struct turn *turn, struct progress *progress, struct err 
     struct agent_spec spec = spec_of(turn);
     AUTO_FREE const char **command = wiring_argv(&turn->config->agent.command);
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
-    AUTO_BUF struct buf prompt;
+    AUTO_BUF struct buf prompt = { 0 };
 
     buf_init(&prompt, PROMPT_MAX_BYTES);
     build_prompt(turn, progress, &settings, &prompt);
@@ -219,7 +220,9 @@ static void show_event(struct turn *turn, struct progress *progress,
             surface->ops->append(surface, "\n\n", 2);
         break;
     case AGENT_EVENT_TOOL:
-        status = xstrndup(event->text, event->text_len);
+        /* Slack shows it behind our name: "threadkeeper is reading auth.c". */
+        status = xasprintf("is %.*s", (int)event->text_len, event->text);
+        status[3] = (char)tolower((unsigned char)status[3]);
         surface->ops->set_status(surface, status, clock_now_ms());
         break;
     case AGENT_EVENT_TOOL_DONE:
@@ -308,7 +311,7 @@ static int close_answer(struct turn *turn, const char *note)
 
 static void tell_failure(struct turn *turn, const char *sentence)
 {
-    AUTO_BUF struct buf retry;
+    AUTO_BUF struct buf retry = { 0 };
     struct err err = { 0 };
 
     buf_init(&retry, RETRY_MAX_BYTES);

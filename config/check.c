@@ -59,8 +59,8 @@ static void read_token(struct loader *loader, const char *token_key, const char 
                        const char *file)
 {
     AUTO_FREE char *path = resolve_path(loader, file);
-    AUTO_BUF struct buf token;
-    AUTO_BUF struct buf wrong;
+    AUTO_BUF struct buf token = { 0 };
+    AUTO_BUF struct buf wrong = { 0 };
     struct err err = { 0 };
 
     buf_init(&token, TOKEN_FILE_MAX_BYTES);

@@ -79,7 +79,7 @@ int config_load(const char *path, bool needs_slack, struct config **ret_config,
 {
     struct config *config;
     struct loader loader;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     size_t problems_count;
 
     buf_init(&text, FILE_MAX_BYTES);

@@ -45,8 +45,8 @@ const char *environment_get(const char *name)
 
     if (i < secrets_count && secrets[i].value)
         return secrets[i].value;
-    return getenv(
-        name); /* NOLINT(concurrency-mt-unsafe): nothing sets variables after startup */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): variables are set at startup only */
+    return getenv(name);
 }
 
 /* The length of NAME at the start of `text`, 0 when there is none. */

@@ -32,7 +32,7 @@ void loader_problem(struct loader *loader, struct tree_place place, const char *
                     const char *format, ...)
 {
     AUTO_FREE char *what = NULL;
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = { 0 };
     va_list args;
 
     va_start(args, format);
@@ -57,7 +57,7 @@ static struct tree_place place_of(const struct tree_node *node)
 static void refuse(struct loader *loader, const struct tree_node *node, const char *key,
                    const struct option *option, const char *wrong)
 {
-    AUTO_BUF struct buf accepted;
+    AUTO_BUF struct buf accepted = { 0 };
 
     buf_init(&accepted, PHRASE_MAX_BYTES);
     setting_print_accepted(option, &accepted);
@@ -83,7 +83,7 @@ static void apply_text(struct loader *loader, const struct tree_node *node, cons
                        const struct option *option, void *base)
 {
     AUTO_BUF struct buf text = { 0 };
-    AUTO_BUF struct buf wrong;
+    AUTO_BUF struct buf wrong = { 0 };
 
     buf_init(&wrong, PHRASE_MAX_BYTES);
     if (node->kind == TREE_NONE) {
@@ -107,7 +107,7 @@ static bool apply_item(struct loader *loader, const struct tree_node *node, cons
                        const struct option *option, char **ret_item)
 {
     AUTO_BUF struct buf text = { 0 };
-    AUTO_BUF struct buf wrong;
+    AUTO_BUF struct buf wrong = { 0 };
 
     buf_init(&wrong, PHRASE_MAX_BYTES);
     if (node->kind != TREE_TEXT) {
@@ -186,12 +186,12 @@ static bool is_repeated(struct loader *loader, const struct tree_node *map, size
 /* A key as it may be shown in a message: cut, on one line. */
 static char *shown_key(const char *section, const char *name)
 {
-    AUTO_BUF struct buf shown;
+    AUTO_BUF struct buf shown = { 0 };
 
     buf_init(&shown, 400);
     buf_printf(&shown, "%s%s", section, *section ? "." : "");
-    for (size_t i = 0; name[i] && i < 64; i++)
-        buf_append_char(&shown, (unsigned char)name[i] < 0x20 ? '?' : name[i]);
+    for (size_t i = 0; i < 64 && name[i]; i++)
+        buf_append(&shown, (unsigned char)name[i] < 0x20 ? "?" : &name[i], 1);
     return buf_take(&shown);
 }
 
@@ -318,8 +318,8 @@ void loader_apply_environment(struct loader *loader)
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
         const char *value = option->variable ? environment_get(option->variable) : NULL;
-        AUTO_BUF struct buf wrong;
-        AUTO_BUF struct buf accepted;
+        AUTO_BUF struct buf wrong = { 0 };
+        AUTO_BUF struct buf accepted = { 0 };
 
         buf_init(&wrong, PHRASE_MAX_BYTES);
         buf_init(&accepted, PHRASE_MAX_BYTES);

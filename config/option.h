@@ -29,8 +29,7 @@ enum option_type {
 };
 
 struct option {
-    const char *key; /* with its sections: memory.context.max_messages */
-    enum option_type type;
+    const char *key;    /* with its sections: memory.context.max_messages */
     size_t offset;      /* of its member in struct config (or struct config_channel) */
     const char *preset; /* the default, as YAML; NULL: none, the example has it commented out */
     const char
@@ -40,6 +39,7 @@ struct option {
     value_check_fn check;       /* of TEXT, or of each item of a LIST; may be NULL */
     const char *accepted;       /* in words, for TEXT and LIST */
     const char *variable;       /* an environment variable that overrides it, or NULL */
+    enum option_type type;
     bool is_secret;
     bool needs_restart; /* a reload alone does not bring it into force */
     const char *help;

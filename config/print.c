@@ -88,7 +88,7 @@ static void open_sections(struct buf *out, const char *before, const char *key, 
 /* The help of an option, what it accepts and what else there is to know about it. */
 static void print_help(const struct option *option, struct buf *out)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
 
     buf_init(&text, 4096);
     buf_printf(&text, "%s Accepted: ", option->help);

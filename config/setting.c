@@ -65,12 +65,12 @@ void setting_free(const struct option *option, void *base)
 /* `is "value"`, cut and escaped; a secret's value is never shown. */
 static void show(const struct option *option, const char *text, struct buf *wrong)
 {
-    AUTO_BUF struct buf shown;
+    AUTO_BUF struct buf shown = { 0 };
     size_t len = strlen(text);
     size_t cut = utf8_cut(text, len, SHOWN_MAX_BYTES);
     AUTO_FREE char *head = xstrndup(text, cut);
 
-    buf_init(&shown, SHOWN_MAX_BYTES * 8);
+    buf_init(&shown, (size_t)SHOWN_MAX_BYTES * 8);
     if (option->is_secret)
         return;
     tree_print_text(&shown, head);
@@ -238,7 +238,7 @@ void setting_print_accepted(const struct option *option, struct buf *out)
 /* Text that the loader reads back: quoted for YAML, and safe from ${NAME}. */
 static void print_text(const char *text, struct buf *out)
 {
-    AUTO_BUF struct buf escaped;
+    AUTO_BUF struct buf escaped = { 0 };
 
     buf_init(&escaped, 2 * strlen(text) + 1);
     environment_escape(text, &escaped);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 
 #define SHARD_COUNT       16 /* a power of two */
 #define SHARD_BITS        4
@@ -365,20 +366,6 @@ static int load(struct conversations *set, struct conversation *conversation, st
     return 0;
 }
 
-int conversation_compare_ts(const char *a, const char *b)
-{
-    size_t a_len = strspn(a, "0123456789");
-    size_t b_len = strspn(b, "0123456789");
-    int order;
-
-    if (!a_len || !b_len || (a[a_len] && a[a_len] != '.') || (b[b_len] && b[b_len] != '.'))
-        return strcmp(a, b);
-    if (a_len != b_len)
-        return a_len < b_len ? -1 : 1;
-    order = memcmp(a, b, a_len);
-    return order ? order : strcmp(a + a_len, b + b_len);
-}
-
 struct lending {
     struct pack *pack;
     const char *until_ts;
@@ -394,7 +381,7 @@ static void lend(void *context, const struct pack *pack)
 
     while (pack_next(pack, &offset, &turn)) {
         if (turn.role == MEMORY_ROLE_USER && *turn.slack_ts && *lending->until_ts)
-            included = conversation_compare_ts(turn.slack_ts, lending->until_ts) <= 0;
+            included = decimal_compare(turn.slack_ts, lending->until_ts) <= 0;
         if (included && pack_append(lending->pack, &turn, NULL) < 0)
             return;
     }

@@ -98,10 +98,4 @@ struct conversation_figures {
 void conversations_get_figures(const struct conversations *set,
                                struct conversation_figures *ret_figures);
 
-/*
- * Orders Slack timestamps: whole seconds as a number of any length, then the fraction. What is
- * no timestamp is compared as bytes.
- */
-int conversation_compare_ts(const char *a, const char *b);
-
 #endif

@@ -3,9 +3,9 @@
 #include "base/random.h"
 
 #define BASE_MS      1000
-#define CAP_MS       (60 * 1000)
-#define CAP_SLOW_MS  (300 * 1000)
-#define PATIENCE_MS  (60 * 1000)
+#define CAP_MS       60000
+#define CAP_SLOW_MS  300000
+#define PATIENCE_MS  60000
 #define FAILURES_MAX 20 /* beyond, doubling only meets the cap */
 
 void slack_bucket_init(struct slack_bucket *bucket, int64_t now_ms)

@@ -26,50 +26,50 @@
  * permanent.
  */
 static const struct {
-    int status;        /* HTTP */
     const char *error; /* Slack's error name */
     const char *method;
+    int status; /* HTTP */
     enum slack_fate fate;
 } policy[] = {
-    { 429, NULL, NULL, SLACK_FATE_RATE },
-    { 0, "ratelimited", NULL, SLACK_FATE_RATE },
-    { 0, "rate_limited", NULL, SLACK_FATE_RATE },
+    { NULL, NULL, 429, SLACK_FATE_RATE },
+    { "ratelimited", NULL, 0, SLACK_FATE_RATE },
+    { "rate_limited", NULL, 0, SLACK_FATE_RATE },
 
-    { 0, "already_reacted", NULL, SLACK_FATE_DONE },
-    { 0, "no_reaction", NULL, SLACK_FATE_DONE },
-    { 0, "message_not_found", "chat.delete", SLACK_FATE_DONE },
-    { 0, "message_not_in_streaming_state", "chat.stopStream", SLACK_FATE_DONE },
+    { "already_reacted", NULL, 0, SLACK_FATE_DONE },
+    { "no_reaction", NULL, 0, SLACK_FATE_DONE },
+    { "message_not_found", "chat.delete", 0, SLACK_FATE_DONE },
+    { "message_not_in_streaming_state", "chat.stopStream", 0, SLACK_FATE_DONE },
 
-    { 0, "internal_error", NULL, SLACK_FATE_MAYBE },
-    { 0, "fatal_error", NULL, SLACK_FATE_MAYBE },
-    { 0, "service_unavailable", NULL, SLACK_FATE_MAYBE },
-    { 0, "request_timeout", NULL, SLACK_FATE_MAYBE },
-    { 0, "update_failed", NULL, SLACK_FATE_MAYBE },
-    { 0, "messaging_processing_failed", NULL, SLACK_FATE_MAYBE },
-    { 0, "external_channel_migrating", NULL, SLACK_FATE_MAYBE },
-    { 0, "team_added_to_org", NULL, SLACK_FATE_MAYBE },
+    { "internal_error", NULL, 0, SLACK_FATE_MAYBE },
+    { "fatal_error", NULL, 0, SLACK_FATE_MAYBE },
+    { "service_unavailable", NULL, 0, SLACK_FATE_MAYBE },
+    { "request_timeout", NULL, 0, SLACK_FATE_MAYBE },
+    { "update_failed", NULL, 0, SLACK_FATE_MAYBE },
+    { "messaging_processing_failed", NULL, 0, SLACK_FATE_MAYBE },
+    { "external_channel_migrating", NULL, 0, SLACK_FATE_MAYBE },
+    { "team_added_to_org", NULL, 0, SLACK_FATE_MAYBE },
 
-    { 0, "invalid_auth", NULL, SLACK_FATE_TOKEN },
-    { 0, "not_authed", NULL, SLACK_FATE_TOKEN },
-    { 0, "account_inactive", NULL, SLACK_FATE_TOKEN },
-    { 0, "token_revoked", NULL, SLACK_FATE_TOKEN },
-    { 0, "token_expired", NULL, SLACK_FATE_TOKEN },
-    { 0, "missing_scope", NULL, SLACK_FATE_TOKEN },
-    { 0, "not_allowed_token_type", NULL, SLACK_FATE_TOKEN },
-    { 0, "access_denied", NULL, SLACK_FATE_TOKEN },
-    { 0, "no_permission", NULL, SLACK_FATE_TOKEN },
-    { 0, "org_login_required", NULL, SLACK_FATE_TOKEN },
-    { 0, "ekm_access_denied", NULL, SLACK_FATE_TOKEN },
-    { 0, "enterprise_is_restricted", NULL, SLACK_FATE_TOKEN },
-    { 0, "accesslimited", NULL, SLACK_FATE_TOKEN },
+    { "invalid_auth", NULL, 0, SLACK_FATE_TOKEN },
+    { "not_authed", NULL, 0, SLACK_FATE_TOKEN },
+    { "account_inactive", NULL, 0, SLACK_FATE_TOKEN },
+    { "token_revoked", NULL, 0, SLACK_FATE_TOKEN },
+    { "token_expired", NULL, 0, SLACK_FATE_TOKEN },
+    { "missing_scope", NULL, 0, SLACK_FATE_TOKEN },
+    { "not_allowed_token_type", NULL, 0, SLACK_FATE_TOKEN },
+    { "access_denied", NULL, 0, SLACK_FATE_TOKEN },
+    { "no_permission", NULL, 0, SLACK_FATE_TOKEN },
+    { "org_login_required", NULL, 0, SLACK_FATE_TOKEN },
+    { "ekm_access_denied", NULL, 0, SLACK_FATE_TOKEN },
+    { "enterprise_is_restricted", NULL, 0, SLACK_FATE_TOKEN },
+    { "accesslimited", NULL, 0, SLACK_FATE_TOKEN },
 
     /* Without a name of Slack's that the rows above know: */
-    { 503, "", NULL, SLACK_FATE_NOT_EXECUTED },
-    { 408, "", NULL, SLACK_FATE_MAYBE },
-    { 200, "", NULL, SLACK_FATE_MAYBE }, /* a body that is not Slack's */
-    { 500, NULL, NULL, SLACK_FATE_MAYBE },
-    { 502, NULL, NULL, SLACK_FATE_MAYBE },
-    { 504, NULL, NULL, SLACK_FATE_MAYBE },
+    { "", NULL, 503, SLACK_FATE_NOT_EXECUTED },
+    { "", NULL, 408, SLACK_FATE_MAYBE },
+    { "", NULL, 200, SLACK_FATE_MAYBE }, /* a body that is not Slack's */
+    { NULL, NULL, 500, SLACK_FATE_MAYBE },
+    { NULL, NULL, 502, SLACK_FATE_MAYBE },
+    { NULL, NULL, 504, SLACK_FATE_MAYBE },
 };
 
 static enum slack_fate classify(long status, const char *error, const char *method)
@@ -319,8 +319,6 @@ static int settle_maybe(struct slack_web *web, const struct slack_call *call,
 
     if (call->is_idempotent)
         return 0;
-    if (!call->find)
-        return -1;
     found = call->find(web, call->find_context, deadline_at_ms, ret_root, &why);
     if (found >= 0 || why.kind == ERR_TEMP) {
         if (found < 0)

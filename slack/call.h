@@ -17,7 +17,7 @@
 #include "slack/web.h"
 
 #define SLACK_ERROR_MAX_BYTES 64
-#define SLACK_BODY_MAX_BYTES  (1024 * 1024)
+#define SLACK_BODY_MAX_BYTES  ((size_t)1024 * 1024)
 
 enum slack_fate {
     SLACK_FATE_DONE,         /* executed, or as good as executed */

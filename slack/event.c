@@ -12,7 +12,7 @@
 /* Longer strings are cut: identifiers are short, and no Slack message is near the text limit.
  */
 #define ID_MAX_BYTES   512
-#define TEXT_MAX_BYTES (256 * 1024)
+#define TEXT_MAX_BYTES 262144
 
 /* A copy of a string member, cut to `max_bytes`; "" for anything else, so that nothing is
  * NULL. A NUL inside (\u0000) becomes nothing: C strings end there. */

@@ -439,13 +439,13 @@ static void on_disconnect(struct slack_link *link, const struct slack_control *d
     }
     log_info("link %u: Slack says disconnect (%s) generation=%llu", link->options.slot + 1,
              disconnect->reason, (unsigned long long)link->options.generation);
-    if (reason == SLACK_LINK_DISABLED || reason == SLACK_LINK_TOO_MANY) {
+    /* Before its hello a link serves nothing that could overlap. */
+    if (reason == SLACK_LINK_DISABLED || reason == SLACK_LINK_TOO_MANY ||
+        link->state == SLACK_LINK_UPGRADED) {
         lose_and_close(link, reason, LWS_CLOSE_STATUS_NORMAL);
     } else if (link->state == SLACK_LINK_READY) {
         link->end_reason = reason;
         link->options.owner->on_leaving(link->options.owner->context, link, reason);
-    } else if (link->state == SLACK_LINK_UPGRADED) {
-        lose_and_close(link, reason, LWS_CLOSE_STATUS_NORMAL);
     }
 }
 
@@ -546,25 +546,30 @@ static int write_acks(struct slack_link *link, struct lws *wsi)
 
 static int on_writeable(struct slack_link *link, struct lws *wsi)
 {
-    if (link->wants_ping) {
+    if (link->wants_ping && link->state != SLACK_LINK_CLOSING) {
         if (write_ping(link, wsi) < 0)
             return -1;
         lws_callback_on_writable(wsi);
         return 0;
     }
+    if (link->state == SLACK_LINK_CLOSING && !link->close_code)
+        return 0; /* only lws writes now */
     if (write_acks(link, wsi) < 0)
         return -1;
     if (link->outbox.first) {
         lws_callback_on_writable(wsi);
         return 0;
     }
-    if (link->state != SLACK_LINK_CLOSING || !link->close_code)
+    if (link->state != SLACK_LINK_CLOSING)
         return 0;
     if (lws_partial_buffered(wsi)) { /* lws would forget the close frame behind these bytes */
         lws_callback_on_writable(wsi);
         return 0;
     }
     lws_close_reason(wsi, (enum lws_close_status)link->close_code, NULL, 0);
+    /* One more -1, while lws waits for the answer, would cut the handshake short. */
+    link->close_code = 0;
+    link->wants_ping = false;
     return -1;
 }
 

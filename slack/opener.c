@@ -12,7 +12,7 @@
 #include "slack/socket.h"
 
 #define REQUESTS_MAX           64
-#define ANSWER_MAX_BYTES       (64 * 1024)
+#define ANSWER_MAX_BYTES       65536
 #define RETRY_AFTER_DEFAULT_MS 30000 /* Slack's python SDK when a 429 names no time */
 
 struct request {

@@ -12,7 +12,7 @@
 #define LOG_MODULE "slack.reply"
 #include "base/log.h"
 
-#define ANSWER_MAX_BYTES    (256 * 1024) /* some thirty messages: nobody reads more */
+#define ANSWER_MAX_BYTES    ((size_t)96 * 1024) /* a dozen messages: nobody reads more */
 #define STREAM_BUDGET_BYTES 9000
 #define EDIT_BUDGET_BYTES   11000
 #define FIRST_TEXT_MS       400 /* a stream opens with more than one word */
@@ -29,6 +29,7 @@
 #define STATUS_DEADLINE_MS  4000
 #define END_DEADLINE_MS     60000
 #define END_TRIES           6
+#define NOTE_MAX_BYTES      1000
 #define NEVER_MS            (INT64_MIN / 4)
 
 struct slack_features *slack_features_new(void)
@@ -113,9 +114,11 @@ void slack_reply_free(struct slack_reply *reply)
 
 void reply_tell_state(struct slack_reply *reply)
 {
-    json_auto_t *state = json_pack(
-        "{s:i,s:b,s:s,s:I,s:I}", "version", 1, "stream", reply->part.kind == PART_STREAM, "ts",
-        reply->part.ts, "start", (json_int_t)reply->done, "index", (json_int_t)reply->index);
+    json_auto_t *state =
+        json_pack("{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version", 1, "stream",
+                  reply->part.kind == PART_STREAM, "ts", reply->part.ts, "start",
+                  (json_int_t)reply->done, "index", (json_int_t)reply->index, "fence",
+                  reply->at_done.fence, "info", reply->at_done.info);
     char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 
     if (text && reply->on_state)
@@ -128,22 +131,32 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_error_t why;
     json_auto_t *root = json_loads(state, 0, &why);
     const char *ts = NULL;
+    const char *fence = "";
+    const char *fence_info = "";
     int version = 0;
     int is_stream = 0;
     json_int_t start = 0;
     json_int_t index = 0;
     struct err ignored = { 0 };
 
-    if (!root ||
-        json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I}", "version", &version, "stream",
-                       &is_stream, "ts", &ts, "start", &start, "index", &index) < 0)
+    if (!*state) {
+        reply->looks_first = *reply->key != '\0';
+        return 0;
+    }
+    if (!root || json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version",
+                                &version, "stream", &is_stream, "ts", &ts, "start", &start,
+                                "index", &index, "fence", &fence, "info", &fence_info) < 0)
         return err_set(err, ERR_INPUT, "state of a reply: %s", why.text);
-    if (version != 1 || !*ts || strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 ||
-        start > ANSWER_MAX_BYTES * 3 || index < 0 || index > UINT32_MAX)
+    if (strlen(fence) >= sizeof(reply->at_done.fence) || strspn(fence, "`~") != strlen(fence) ||
+        strlen(fence_info) >= sizeof(reply->at_done.info) || version != 1 || !*ts ||
+        strlen(ts) >= SLACK_TS_MAX_BYTES || start < 0 ||
+        start > (json_int_t)(ANSWER_MAX_BYTES * 3) || index < 0 || index > UINT32_MAX)
         return err_set(err, ERR_INPUT, "state of a reply: values out of range");
     reply->part = (struct part){ .kind = PART_EDIT, .sent = (size_t)start };
     snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);
     reply->done = (size_t)start;
+    snprintf(reply->at_done.fence, sizeof(reply->at_done.fence), "%s", fence);
+    snprintf(reply->at_done.info, sizeof(reply->at_done.info), "%s", fence_info);
     reply->index = (unsigned)index;
     reply->is_resuming = start > 0;
     if (is_stream) {
@@ -158,16 +171,6 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     return 0;
 }
 
-/* Once the text reaches the open message's start, fences there are known. */
-static void catch_up(struct slack_reply *reply)
-{
-    if (!reply->is_resuming || reply->safe.len < reply->done)
-        return;
-    reply->at_done = (struct slack_split){ 0 };
-    slack_split_advance(&reply->at_done, buf_text(&reply->safe), reply->done);
-    reply->is_resuming = false;
-}
-
 /* ---- taking text ---- */
 
 static void defuse(struct slack_reply *reply, size_t hold_back)
@@ -176,12 +179,13 @@ static void defuse(struct slack_reply *reply, size_t hold_back)
 
     slack_text_append_safe(&reply->safe, buf_text(&reply->text) + reply->defused, len);
     reply->defused += len;
-    catch_up(reply);
+    if (reply->safe.len >= reply->done)
+        reply->is_resuming = false;
 }
 
 static void take_clean(struct slack_reply *reply, const char *text, size_t len)
 {
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf clean = { 0 };
     size_t room = reply->text.max_bytes - reply->text.len;
 
     buf_init(&clean, len * 3 + 1);
@@ -195,7 +199,7 @@ static void take_clean(struct slack_reply *reply, const char *text, size_t len)
 
 void slack_reply_append(struct slack_reply *reply, const char *text, size_t len)
 {
-    AUTO_BUF struct buf whole;
+    AUTO_BUF struct buf whole = { 0 };
     size_t tail;
 
     if (!len)
@@ -221,7 +225,8 @@ static void take_tail(struct slack_reply *reply)
     if (reply->is_resuming) { /* less text than before the restart: nothing to rewrite */
         reply->done = reply->safe.len;
         reply->part = (struct part){ .kind = PART_NONE };
-        catch_up(reply);
+        reply->at_done = (struct slack_split){ 0 };
+        reply->is_resuming = false;
     }
 }
 
@@ -308,7 +313,7 @@ void slack_reply_begin(struct slack_reply *reply, int64_t now_ms)
 void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms)
 {
     AUTO_FREE char *clean = utf8_clean_copy(status, strlen(status), sizeof(reply->status) / 2);
-    AUTO_BUF struct buf safe;
+    AUTO_BUF struct buf safe = { 0 };
 
     (void)now_ms;
     buf_init(&safe, sizeof(reply->status) - 1);
@@ -373,14 +378,15 @@ static int64_t stream_due(const struct slack_reply *reply)
 
 static int64_t edit_due(const struct slack_reply *reply)
 {
-    bool has_status = *reply->status && reply_is_status_in_message(reply);
+    bool has_news =
+        reply_is_status_in_message(reply) && strcmp(reply->status, reply->shown_status) != 0;
     bool is_open = reply->part.kind == PART_EDIT;
 
     if (reply->is_resuming || reply->is_stopped)
         return CLOCK_FOREVER_MS;
-    if (!reply_has_pending(reply) && !has_status && !is_open)
-        return CLOCK_FOREVER_MS;
-    if (is_open && reply->part.sent == reply->safe.len && reply->part.shown && !has_status)
+    if (is_open && (!reply->part.shown || reply->part.sent < reply->safe.len))
+        has_news = true;
+    if (!has_news && !reply_has_pending(reply))
         return CLOCK_FOREVER_MS;
     return reply->last_write_ms + UPDATE_INTERVAL_MS;
 }
@@ -494,8 +500,9 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
 
     if (!note)
         note = "";
-    notes = xasprintf("%s%s%s", reply->is_truncated ? too_long : "",
-                      reply->is_truncated && *note ? "\n" : "", note);
+    notes = xasprintf("%s%s%.*s", reply->is_truncated ? too_long : "",
+                      reply->is_truncated && *note ? "\n" : "",
+                      (int)utf8_cut(note, strlen(note), NOTE_MAX_BYTES), note);
     reply->status[0] = '\0';
     /* What cancelled the work must not cancel its end. */
     slack_web_set_cancel(reply->web, NULL);

@@ -9,6 +9,9 @@
  * What was sent where is told to the owner as a small JSON text after each new message, so that
  * a later process can go on in the same message (slack_reply_resume).
  *
+ * An answer is cut at 256 KiB, which its reader is told. A chat.startStream whose answer is
+ * lost may leave an empty streamed message behind: Slack gives no way to look for it.
+ *
  * Owns:    its text. Borrows the slack_web of the worker.
  * Threads: worker; every function may block on Slack.
  */
@@ -55,7 +58,10 @@ struct slack_reply_options {
 
 struct slack_reply;
 
-/* Copies everything but web, features and metrics. Sends nothing yet. */
+/*
+ * Copies everything but web, features and metrics (both may be NULL). Sends nothing yet. Each
+ * call below changes the web's deadline only for itself.
+ */
 struct slack_reply *slack_reply_new(struct slack_web *web,
                                     const struct slack_reply_target *target,
                                     const struct slack_reply_options *options);
@@ -63,6 +69,10 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
 /*
  * Goes on after a restart: `state` is what on_state said last. The text is given again from its
  * start; what is in finished messages is skipped, the last one is stopped and rewritten whole.
+ * Give the text that is known before the first tick. A `state` of "" says that an earlier
+ * process died before it told any: its first message is looked for by its key before one is
+ * posted (a stream cannot be looked for). ERR_INPUT when `state` is none: the reply
+ * is then as new.
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
 void slack_reply_free(struct slack_reply *reply); /* NULL is fine; end it first */
@@ -71,7 +81,10 @@ void slack_reply_free(struct slack_reply *reply); /* NULL is fine; end it first 
  */
 void slack_reply_begin(struct slack_reply *reply, int64_t now_ms);
 
-/* What is being done right now ("Reading build.log"); shown before and between text. */
+/*
+ * What is being done right now ("Reading build.log"); shown at the next tick, until text is
+ * appended. In a thread it is Slack's status line, elsewhere the last line of the message.
+ */
 void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms);
 
 /* More of the answer: any bytes; cut characters are joined. */
@@ -87,7 +100,8 @@ int64_t slack_reply_tick(struct slack_reply *reply, int64_t now_ms, bool *ret_st
 /*
  * Sends all that is left and closes: `note` (may be NULL or "") is a last line such as
  * "_Stopped._". The status is cleared and the session set active whatever happens. -1 when the
- * end of the answer could not be delivered by any means.
+ * end of the answer could not be delivered by any means. The web's cancel flag is not heeded
+ * here, since what cancelled the work must not cut its answer; it takes 70 s at the very most.
  */
 int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err);
 

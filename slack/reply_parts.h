@@ -33,6 +33,7 @@ struct part {
     size_t sent;                /* Slack shows the answer up to here (safe offset) */
     struct slack_split at_sent; /* stream: fences at `sent` */
     size_t used;                /* stream: bytes that its message holds */
+    bool is_full;               /* stream: Slack takes no more into it */
     int64_t opened_at_ms;       /* stream */
     char *shown;                /* edit: what the message says now; NULL: not known */
 };
@@ -45,38 +46,40 @@ struct slack_reply {
     char *recipient_user;
     char *recipient_team;
     char *key;
-    bool is_direct;
-    enum slack_reply_mode mode;
-    enum part_kind kind; /* of the next message: STREAM, EDIT, or NONE until the end (post) */
     void (*on_state)(void *context, const char *state);
     void *context;
     struct metric *messages; /* NULL: not counted */
     struct metric *fallbacks;
 
-    char cut[4]; /* the start of a character whose rest has not come */
-    size_t cut_len;
     struct buf text; /* clean: what the agent said */
     struct buf safe; /* the same, defused: what Slack gets */
     size_t defused;  /* text up to here is in safe */
-    bool is_truncated;
+    size_t cut_len;
+    char cut[8]; /* the start of a character whose rest has not come */
 
     size_t done; /* finished messages hold the answer up to here */
     struct slack_split at_done;
-    bool is_resuming; /* `done` lies ahead of the text given so far */
-    unsigned index;   /* of the open message, or of the next */
     struct part part;
     size_t stream_budget; /* bytes per message; shrunk when Slack finds one too long */
     size_t edit_budget;
 
     int64_t pending_since_ms; /* unsent text was first seen; -1 for none */
-    int64_t last_write_ms;    /* last request that changed a message; INT64_MIN/2 for never */
+    int64_t last_write_ms;    /* of the request that changed a message last */
     int64_t retry_at_ms;      /* after a failure, nothing before this */
     int64_t retry_delay_ms;
-    bool is_stopped; /* stopped_by_user */
 
     char status[256];       /* what is being done; "" once text came after it */
-    char shown_status[256]; /* what Slack's status line says */
+    char shown_status[256]; /* what the status line, or the message, says */
     int64_t status_at_ms;
+
+    unsigned index; /* of the open message, or of the next */
+    enum slack_reply_mode mode;
+    enum part_kind kind; /* of the next message: STREAM, EDIT, or NONE until the end (post) */
+    bool is_direct;
+    bool is_truncated;
+    bool is_resuming;     /* `done` lies ahead of the text given so far */
+    bool looks_first;     /* an earlier process may have posted the message that is due */
+    bool is_stopped;      /* stopped_by_user */
     bool is_status_busy;  /* a status call was made that must be undone */
     bool is_session_busy; /* the session is "processing" */
 };

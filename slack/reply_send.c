@@ -5,15 +5,16 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #define LOG_MODULE "slack.reply"
 #include "base/log.h"
 
 #define STREAM_SOFT_AGE_MS 200000 /* from here on the stream ends at the next good seam, */
 #define STREAM_HARD_AGE_MS 230000 /* and here at any: Slack lets it die after some 300 s */
-#define STREAM_SOFT_SHARE  5 / 6  /* of the budget: the same for its size */
 #define ROOM_MIN_BYTES     200
 #define BUDGET_MIN_BYTES   1000
+#define LOOK_BACK_S        86400 /* an earlier process posted no longer ago */
 #define MESSAGE_MAX_BYTES  16384
 
 static bool is_error(const struct slack_reply *reply, const char *name)
@@ -42,8 +43,8 @@ bool reply_has_pending(const struct slack_reply *reply)
 
     if (reply->is_resuming || from >= reply->safe.len)
         return false;
-    return reply->part.kind == PART_STREAM ||
-           !is_blank(buf_text(&reply->safe) + from, reply->safe.len - from);
+    /* Blanks wait for what follows: alone they are no text to Slack (no_text). */
+    return !is_blank(buf_text(&reply->safe) + from, reply->safe.len - from);
 }
 
 /* The open message is finished: the next one starts at `done`. */
@@ -51,6 +52,7 @@ static void finish_part(struct slack_reply *reply, size_t done)
 {
     slack_split_advance(&reply->at_done, buf_text(&reply->safe) + reply->done,
                         done - reply->done);
+    slack_split_break(&reply->at_done);
     reply->done = done;
     free(reply->part.shown);
     reply->part = (struct part){ .kind = PART_NONE };
@@ -69,7 +71,7 @@ static void skip_newlines(struct slack_reply *reply)
     const char *text = buf_text(&reply->safe);
     size_t from = reply->done;
 
-    if (*reply->at_done.fence || reply->at_done.line_len)
+    if (*reply->at_done.fence)
         return;
     while (from < reply->safe.len && text[from] == '\n')
         from++;
@@ -131,8 +133,8 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
     size_t len = reply->safe.len - from;
     size_t used = is_open ? part->used : 0;
     int64_t age = is_open ? now_ms - part->opened_at_ms : 0;
-    AUTO_BUF struct buf close;
-    AUTO_BUF struct buf reopen;
+    AUTO_BUF struct buf close = { 0 };
+    AUTO_BUF struct buf reopen = { 0 };
 
     buf_init(&close, 256);
     buf_init(&reopen, 256);
@@ -145,7 +147,7 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
         buf_clear(&reopen);
     }
     chunk->piece = 0;
-    if (used + ROOM_MIN_BYTES < reply->stream_budget) {
+    if (used + ROOM_MIN_BYTES < reply->stream_budget && !part->is_full) {
         chunk->piece =
             slack_text_split(state, text, len, reply->stream_budget - used, &close, &reopen);
         chunk->is_last = chunk->piece < len || age >= STREAM_HARD_AGE_MS;
@@ -153,8 +155,8 @@ static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct ch
         slack_split_close(state, &close, &reopen);
         chunk->is_last = true;
     }
-    if (used + chunk->piece > reply->stream_budget * STREAM_SOFT_SHARE ||
-        age >= STREAM_SOFT_AGE_MS) {
+    /* In the last sixth of the budget, or of its life, the stream ends at a good seam. */
+    if (used + chunk->piece > reply->stream_budget / 6 * 5 || age >= STREAM_SOFT_AGE_MS) {
         size_t seam = find_seam(state, text, chunk->piece);
 
         if (seam && !(chunk->is_last && chunk->piece == len)) {
@@ -240,6 +242,15 @@ static int open_stream(struct slack_reply *reply, const struct chunk *chunk, int
     return 0;
 }
 
+/* Slack takes no more into this message: it ends as it is, and later ones end sooner. */
+static void fill_up(struct slack_reply *reply)
+{
+    size_t used = reply->part.used;
+
+    reply->part.is_full = true;
+    reply->stream_budget = used > BUDGET_MIN_BYTES ? used : BUDGET_MIN_BYTES;
+}
+
 /* An append or stop was refused; decides how the message goes on. Returns -1. */
 static int fail_write(struct slack_reply *reply, const struct err *err)
 {
@@ -257,9 +268,9 @@ static int fail_write(struct slack_reply *reply, const struct err *err)
         reply->is_stopped = true;
     else if (is_error(reply, "message_not_found"))
         lose_part(reply);
-    else if (is_error(reply, "msg_too_long") || is_error(reply, "msg_blocks_too_long"))
-        reply->stream_budget =
-            reply->part.used > BUDGET_MIN_BYTES ? reply->part.used : BUDGET_MIN_BYTES;
+    else if ((is_error(reply, "msg_too_long") || is_error(reply, "msg_blocks_too_long")) &&
+             !reply->part.is_full)
+        fill_up(reply);
     else
         turn_into_edit(reply, err->message);
     return -1;
@@ -268,10 +279,13 @@ static int fail_write(struct slack_reply *reply, const struct err *err)
 /* Ends the stream with `bytes`; Slack having ended it already is noticed and repaired. */
 static int close_stream(struct slack_reply *reply, const struct chunk *chunk, struct err *err)
 {
-    if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, buf_text(&chunk->bytes),
+    const char *text = buf_text(&chunk->bytes);
+    bool has_text = !is_blank(text, chunk->bytes.len);
+
+    if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, has_text ? text : NULL,
                           err) < 0)
         return fail_write(reply, err);
-    if (is_error(reply, "message_not_in_streaming_state") && chunk->bytes.len) {
+    if (is_error(reply, "message_not_in_streaming_state") && has_text) {
         turn_into_edit(reply, "Slack had closed it");
         return err_set(err, ERR_TEMP, "chat.stopStream: the stream was closed already");
     }
@@ -318,8 +332,8 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
     cut_chunk(reply, reply->part.opened_at_ms, &chunk);
     takes_note = !chunk.is_last;
     if (takes_note && **note) {
-        AUTO_BUF struct buf close;
-        AUTO_BUF struct buf reopen;
+        AUTO_BUF struct buf close = { 0 };
+        AUTO_BUF struct buf reopen = { 0 };
         struct slack_split end = reply->part.at_sent;
 
         buf_init(&close, 256);
@@ -343,8 +357,8 @@ static void build_content(const struct slack_reply *reply, bool is_last, const c
     const char *text = buf_text(&reply->safe) + reply->done;
     size_t len = reply->safe.len - reply->done;
     const char *tail = is_last ? note : "";
-    AUTO_BUF struct buf close;
-    AUTO_BUF struct buf reopen;
+    AUTO_BUF struct buf close = { 0 };
+    AUTO_BUF struct buf reopen = { 0 };
     size_t piece;
 
     buf_init(&close, 256);
@@ -374,18 +388,43 @@ static int fail_post(struct slack_reply *reply)
     return -1;
 }
 
-static int post_part(struct slack_reply *reply, const char *content, struct err *err)
+static void open_edit(struct slack_reply *reply, const char *ts)
 {
-    AUTO_FREE char *key = *reply->key ? xasprintf("%s/%u", reply->key, reply->index) : NULL;
-    char ts[SLACK_TS_MAX_BYTES];
-
-    if (slack_post_markdown(reply->web, reply->channel, reply->thread_ts, content,
-                            key ? key : "", ts, err) < 0)
-        return fail_post(reply);
     reply->part = (struct part){ .kind = PART_EDIT, .sent = reply->done };
-    memcpy(reply->part.ts, ts, sizeof(ts));
+    snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);
+    reply->shown_status[0] = '\0'; /* Slack drops the status line when the app posts */
+    reply->looks_first = false;
     count(reply->messages);
     reply_tell_state(reply);
+}
+
+/* 1 when an earlier process's message was found and is now the open one. */
+static int adopt_part(struct slack_reply *reply, struct err *err)
+{
+    AUTO_FREE char *key = xasprintf("%s/%u", reply->key, reply->index);
+    char ts[SLACK_TS_MAX_BYTES];
+    int found = slack_find_markdown(reply->web, reply->channel, reply->thread_ts, key,
+                                    clock_wall_s() - LOOK_BACK_S, ts, err);
+
+    if (found > 0)
+        open_edit(reply, ts);
+    if (found < 0 && reply->web->fate != SLACK_FATE_PERMANENT &&
+        reply->web->fate != SLACK_FATE_TOKEN)
+        return -1;
+    reply->looks_first = false;
+    return found > 0;
+}
+
+static int post_part(struct slack_reply *reply, const char *content, struct err *err)
+{
+    AUTO_FREE char *key =
+        *reply->key ? xasprintf("%s/%u", reply->key, reply->index) : xstrdup("");
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_post_markdown(reply->web, reply->channel, reply->thread_ts, content, key, ts,
+                            err) < 0)
+        return fail_post(reply);
+    open_edit(reply, ts);
     return 0;
 }
 
@@ -411,6 +450,8 @@ static int fail_update(struct slack_reply *reply)
 
 static int write_content(struct slack_reply *reply, const char *content, struct err *err)
 {
+    if (reply->part.kind == PART_NONE && reply->looks_first && adopt_part(reply, err) < 0)
+        return -1;
     if (reply->part.kind == PART_NONE) {
         if (post_part(reply, content, err) < 0)
             return -1;
@@ -425,7 +466,7 @@ static int write_content(struct slack_reply *reply, const char *content, struct 
 
 int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, struct err *err)
 {
-    AUTO_BUF struct buf content;
+    AUTO_BUF struct buf content = { 0 };
     size_t piece;
 
     buf_init(&content, MESSAGE_MAX_BYTES);
@@ -444,6 +485,8 @@ int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, s
     if (write_content(reply, buf_text(&content), err) < 0)
         return -1;
     reply->part.sent = reply->done + piece;
+    if (reply_is_status_in_message(reply))
+        memcpy(reply->shown_status, reply->status, sizeof(reply->shown_status));
     if (is_last || reply->part.sent < reply->safe.len)
         finish_part(reply, reply->part.sent);
     return 0;

@@ -220,7 +220,7 @@ static int use_proxy(struct slack_route *route, const char *setting, struct err 
     const char *rest = scheme_end ? scheme_end + 3 : setting;
     const char *at_sign = memrchr(rest, '@', strcspn(rest, "/"));
     struct slack_route door = { 0 }; /* only its addresses are used */
-    AUTO_BUF struct buf proxy;
+    AUTO_BUF struct buf proxy = { 0 };
     struct endpoint at;
 
     buf_init(&proxy, 512);

@@ -16,11 +16,11 @@
 #include "base/log.h"
 
 /* A link that was READY this long was no failed attempt, however it ends. */
-#define HEALTHY_MS (60 * 1000)
+#define HEALTHY_MS 60000
 /* At start nobody waits longer than this for its predecessor to be READY. */
 #define START_STAGGER_MS 5000
 /* Planned replacements of different links keep this distance. */
-#define BIRTH_DISTANCE_MS (30 * 1000)
+#define BIRTH_DISTANCE_MS 30000
 #define OPENER_BUSY_MS    1000
 #define MS_PER_S          1000
 
@@ -71,7 +71,7 @@ static void remember_link(struct slack_socket *socket, struct slack_link *link)
     if (socket->link_count == socket->link_capacity) {
         socket->link_capacity = socket->link_capacity ? socket->link_capacity * 2 : 8;
         socket->links =
-            xrealloc(socket->links, socket->link_capacity, sizeof(socket->links[0]));
+            xrealloc(socket->links, socket->link_capacity, sizeof(struct slack_link *));
     }
     socket->links[socket->link_count++] = link;
 }

@@ -11,6 +11,10 @@
  * % of approximate_connection_time, and the old link drains: it still reads and acks. Every
  * link object has a generation id and callbacks of an older generation do nothing.
  *
+ * The links live in a vhost of their own inside the given lws context, which must be made with
+ * LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT and outlive this. Proxies come from https_proxy,
+ * all_proxy and no_proxy; the context needs no proxy setting.
+ *
  * Owns:    its links and one opener thread that asks apps.connections.open for URLs.
  * Threads: loop for everything below; the opener is inside.
  */
@@ -64,9 +68,12 @@ struct slack_socket *slack_socket_new(struct lws_context *lws,
                                       const struct slack_socket_options *options,
                                       const struct slack_socket_callbacks *callbacks,
                                       struct metrics *metrics);
-void slack_socket_free(struct slack_socket *socket); /* NULL is fine; stop first */
+/* NULL is fine. Stop first, and before the lws context is destroyed. Joins the opener, which
+ * may take as long as the name server. */
+void slack_socket_free(struct slack_socket *socket);
 
-/* Opens the first link now and each further one when its predecessor is READY. */
+/* Opens the first link now and each further one when its predecessor is READY or has failed,
+ * after 5 s at the latest. Later refreshes keep 30 s between the births of two links. */
 void slack_socket_start(struct slack_socket *socket);
 
 /*
@@ -98,13 +105,14 @@ unsigned slack_socket_ready_links(const struct slack_socket *socket);
 void slack_socket_print_status(const struct slack_socket *socket, struct buf *out_json_array);
 
 /*
- * Asks apps.connections.open once, for `threadkeeper check`: ERR_AUTH when the token or the app is
- * refused (Slack's error name in the message), ERR_TEMP when Slack cannot be asked. Blocks, so never
- * from the loop.
+ * Asks apps.connections.open once, for `threadkeeper check`: ERR_AUTH when the token or the app
+ * is refused (Slack's error name in the message), ERR_TEMP when Slack cannot be asked. Blocks,
+ * so never from the loop.
  */
 int slack_socket_check_token(const char *api_url, const char *app_token, struct err *err);
 
-/* The lws protocol entry to put into the context's protocols table (struct lws_protocols). */
+/* The lws protocol (struct lws_protocols). The links' own vhost has it already; one more entry
+ * in the context's table does no harm. */
 const void *slack_socket_protocol(void);
 
 #endif

@@ -82,13 +82,10 @@ static void append_person(struct buf *out, struct span id, struct span label)
 
 static void append_special(struct buf *out, struct span target, struct span label)
 {
-    struct span id = target;
-
     if (starts_with(target, "date^") && label.len) {
         append_span(out, label);
     } else if (starts_with(target, "subteam^")) {
-        id = drop(target, strlen("subteam^"));
-        append_person(out, id, label);
+        append_person(out, drop(target, strlen("subteam^")), label);
     } else {
         if (label.len && *label.at == '@')
             label = drop(label, 1);
@@ -209,7 +206,7 @@ static void append_plain(struct buf *out, const char *start, const char *bot_use
 
 char *slack_text_to_plain(const char *text, const char *bot_user_id)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, strlen(text) * 2 + 16); /* " ()" around a label is the worst growth */
     append_plain(&out, skip_leading_mentions(text, bot_user_id), bot_user_id);
@@ -238,7 +235,12 @@ bool slack_text_addresses_other(const char *text, const char *bot_user_id)
 
 /* ---- outbound: the agent's Markdown made harmless ---- */
 
-enum match { MATCH_NO, MATCH_PARTIAL, MATCH_FULL };
+enum match {
+    MATCH_NO,
+    MATCH_PARTIAL, /* may become a form */
+    MATCH_AT_END,  /* is one unless it goes on as a longer word */
+    MATCH_FULL,
+};
 
 /*
  * Bytes that utf8_append_clean() will drop must not hide a form: "@chan\x01nel" loses the
@@ -270,10 +272,10 @@ static enum match match_word(const char *text, size_t len, const char *word)
         i++;
         word++;
     }
-    return i < len ? MATCH_FULL : MATCH_PARTIAL;
+    return i < len ? MATCH_FULL : MATCH_AT_END;
 }
 
-/* Is `text`, which begins with '@' or '<', a form that notifies? PARTIAL: more text decides. */
+/* Is `text`, which begins with '@' or '<', a form that notifies? */
 static enum match match_form(const char *text, size_t len)
 {
     enum match best = MATCH_NO;
@@ -305,8 +307,7 @@ static void append_defused(struct buf *out, const char *text, size_t len)
     size_t plain = 0;
 
     for (size_t i = 0; i < len; i++) {
-        /* At the end of the chunk whatever may become a form counts as one. */
-        if ((text[i] != '@' && text[i] != '<') || match_form(text + i, len - i) == MATCH_NO)
+        if ((text[i] != '@' && text[i] != '<') || match_form(text + i, len - i) < MATCH_AT_END)
             continue;
         if (text[i] == '@') { /* an address such as ann@here.example stays as it is */
             const char *before = i ? text + i - 1 : out->len ? out->data + out->len - 1 : " ";
@@ -314,8 +315,6 @@ static void append_defused(struct buf *out, const char *text, size_t len)
             if (isalnum((unsigned char)*before))
                 continue;
         }
-        if (len - i == 1)
-            continue; /* a bare last "<" or "@" is nothing yet, and nothing will follow */
         buf_append(out, text + plain, i + 1 - plain);
         buf_append_text(out, ZERO_WIDTH_SPACE);
         plain = i + 1;
@@ -325,7 +324,7 @@ static void append_defused(struct buf *out, const char *text, size_t len)
 
 void slack_text_append_safe(struct buf *out, const char *markdown, size_t len)
 {
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf clean = { 0 };
 
     buf_init(&clean, len * 3 + 1);
     utf8_append_clean(&clean, markdown, len);
@@ -334,16 +333,23 @@ void slack_text_append_safe(struct buf *out, const char *markdown, size_t len)
 
 #define UNSAFE_TAIL_MAX 64
 
+static bool is_open_match(enum match match)
+{
+    return match == MATCH_PARTIAL || match == MATCH_AT_END;
+}
+
 size_t slack_text_unsafe_tail(const char *markdown, size_t len)
 {
-    size_t from = len > UNSAFE_TAIL_MAX ? len - UNSAFE_TAIL_MAX : 0;
+    size_t cut = utf8_incomplete_tail(markdown, len);
+    size_t whole = len - cut; /* a form that ends where a cut character begins counts too */
+    size_t from = whole > UNSAFE_TAIL_MAX ? whole - UNSAFE_TAIL_MAX : 0;
 
-    for (size_t i = from; i < len; i++) {
+    for (size_t i = from; i < whole; i++) {
         if ((markdown[i] == '@' || markdown[i] == '<') &&
-            match_form(markdown + i, len - i) == MATCH_PARTIAL)
+            is_open_match(match_form(markdown + i, whole - i)))
             return len - i;
     }
-    return utf8_incomplete_tail(markdown, len);
+    return cut;
 }
 
 void slack_text_append_escaped(struct buf *out, const char *text)

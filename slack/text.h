@@ -54,13 +54,17 @@ struct slack_split {
  * newline outside a fence, else newline inside, else space, never inside a UTF-8 sequence, a
  * <...> entity or a link. `ret_close` gets what must follow the part (the closing fence, or
  * nothing) - part and closing together are at most `limit` bytes - and `ret_reopen` what must
- * precede the next part, if there is one. Not 0 unless `len` is 0 or `limit` is under 64.
+ * precede the next part, if there is one; slack_split_advance() over the part and
+ * slack_split_break() bring the state there. Not 0 unless `len` is 0 or `limit` is under 64.
  */
 size_t slack_text_split(const struct slack_split *state, const char *markdown, size_t len,
                         size_t limit, struct buf *ret_close, struct buf *ret_reopen);
 
 /* Advances *state over `len` bytes of Markdown that were sent. */
 void slack_split_advance(struct slack_split *state, const char *markdown, size_t len);
+
+/* A message ends here: what follows is the start of a line in the next one. */
+void slack_split_break(struct slack_split *state);
 
 /* What closes, and what reopens, the fence that is open at `state`. Nothing when none is. */
 void slack_split_close(const struct slack_split *state, struct buf *ret_close,

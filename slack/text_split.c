@@ -36,13 +36,14 @@ static void take_line(struct slack_split *state, const char *line, size_t len)
 {
     /* Any indentation counts: agents indent fences inside list items. */
     size_t indent = skip_blanks(line, len);
-    char c = indent < len ? line[indent] : '\0';
     size_t run;
     const char *info;
     size_t info_len;
+    char c;
 
-    if (c != '`' && c != '~')
+    if (indent == len || (line[indent] != '`' && line[indent] != '~'))
         return;
+    c = line[indent];
     run = count_run(line + indent, len - indent, c);
     info = line + indent + run;
     info_len = len - indent - run;
@@ -102,6 +103,21 @@ static size_t close_length(const struct slack_split *state)
     return *now.fence ? strlen(now.fence) + (now.line_len > 0) : 0;
 }
 
+void slack_split_break(struct slack_split *state)
+{
+    take_line(state, state->line, state->line_len);
+    state->line_len = 0;
+}
+
+/* Would `text` be a fence line if it stood at the start of a line? */
+static bool looks_like_fence(const char *text, size_t len)
+{
+    size_t indent = skip_blanks(text, len);
+
+    return indent < len && (text[indent] == '`' || text[indent] == '~') &&
+           count_run(text + indent, len - indent, text[indent]) >= 3;
+}
+
 static bool is_table_row(const char *line, size_t len)
 {
     size_t indent = skip_blanks(line, len);
@@ -146,7 +162,7 @@ static size_t cut_line(const char *line, size_t len, size_t room, enum cut *ret_
     size_t cut = hard;
 
     *ret_kind = CUT_SPACE;
-    while (cut && line[cut - 1] != ' ')
+    while (cut && (line[cut - 1] != ' ' || looks_like_fence(line + cut, len - cut)))
         cut--;
     cut = leave_entity(line, cut);
     if (cut)
@@ -188,7 +204,9 @@ static void note_inner_cut(struct best *best, const struct slack_split *state,
     slack_split_advance(&inside, "\n", 1);
     if (at && strcmp(inside.fence, state->fence) != 0)
         return;
-    room = *state->fence ? strlen(state->fence) + 1 : 0;
+    /* Unless it is longer than a whole part: then its first half opens a fence. */
+    room =
+        *state->fence || looks_like_fence(markdown + at, line_len) ? sizeof(state->fence) : 0;
     room = limit > at + room ? limit - at - room : 0;
     cut = cut_line(markdown + at, line_len, room, &kind);
     if (cut)

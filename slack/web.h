@@ -26,8 +26,8 @@
 #define SLACK_TS_MAX_BYTES 32
 
 struct slack_limits; /* token buckets by method, and by channel for chat.postMessage */
-struct slack_limits *slack_limits_new(struct metrics *metrics);
-void slack_limits_free(struct slack_limits *limits); /* NULL is fine */
+struct slack_limits *slack_limits_new(struct metrics *metrics); /* NULL: nothing is counted */
+void slack_limits_free(struct slack_limits *limits);            /* NULL is fine */
 
 struct slack_web;
 struct slack_web *slack_web_new(const char *api_url, const char *bot_token,
@@ -40,7 +40,11 @@ void slack_web_set_cancel(struct slack_web *web, const atomic_bool *cancelled);
 /* How long a call may take with all its retries; default 60 s. */
 void slack_web_set_deadline(struct slack_web *web, int64_t deadline_ms);
 
-/* Slack's error name of the last failed call ("channel_not_found"), "" when there was none. */
+/*
+ * Slack's error name for the last call ("channel_not_found"), "" when there was none. It is set
+ * also when the call returned 0 because that refusal is as good as success, such as
+ * already_reacted, or message_not_in_streaming_state on chat.stopStream.
+ */
 const char *slack_web_error(const struct slack_web *web);
 
 /* auth.test and the scopes header. Strings are "" when Slack did not say. */
@@ -78,6 +82,14 @@ int slack_post_markdown(struct slack_web *web, const char *channel, const char *
                         const char *markdown, const char *key, char ret_ts[SLACK_TS_MAX_BYTES],
                         struct err *err);
 
+/*
+ * Looks for a message that was posted with `key` since `since_s` (wall time): 1 and its ts, 0
+ * when there is none among the hundred that Slack lists, -1 when Slack could not be asked.
+ */
+int slack_find_markdown(struct slack_web *web, const char *channel, const char *thread_ts,
+                        const char *key, int64_t since_s, char ret_ts[SLACK_TS_MAX_BYTES],
+                        struct err *err);
+
 /* One button under a text, for Retry. `action_value` comes back in the click. */
 int slack_post_button(struct slack_web *web, const char *channel, const char *thread_ts,
                       const char *markdown, const char *button_text, const char *action_id,
@@ -103,6 +115,20 @@ int slack_set_session_status(struct slack_web *web, const char *channel, const c
                              const char *status, struct err *err);
 
 /*
+ * Starting and appending are not repeated when Slack may have executed them (ERR_TEMP): a
+ * stream carries no metadata by which it could be looked for. Recipients may be NULL in direct
+ * messages.
+ */
+int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
+                       const char *recipient_user, const char *recipient_team,
+                       const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
+int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
+                        const char *markdown, struct err *err);
+/* `markdown` NULL or "" adds no text. */
+int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
+                      const char *markdown, struct err *err);
+
+/*
  * One page of what was said after `oldest` in a thread (conversations.replies, oldest first)
  * or, with thread_ts "", in a channel itself (conversations.history, newest first, without the
  * replies in threads). `cursor` is "" for the first page and is left at the next one, "" when
@@ -126,13 +152,5 @@ int slack_read_messages(struct slack_web *web, const struct slack_reading *readi
 
 /* Below, at or above 0 as Slack's ts `a` is before, at or after `b`; "" is before all. */
 int slack_compare_ts(const char *a, const char *b);
-
-int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
-                       const char *recipient_user, const char *recipient_team,
-                       const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
-int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
-                        const char *markdown, struct err *err);
-int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
-                      const char *markdown, struct err *err);
 
 #endif

@@ -31,13 +31,13 @@ static bool carries_key(const json_t *message, const char *key)
     return type && found && strcmp(type, EVENT_TYPE) == 0 && strcmp(found, key) == 0;
 }
 
-/* conversations.replies in a thread, conversations.history outside; one page of the newest. */
+/* conversations.replies in a thread, conversations.history outside; one page. */
 static int find_post(struct slack_web *web, const void *context, int64_t deadline_at_ms,
                      json_t **ret_answer, struct err *err)
 {
     const struct wanted *wanted = context;
     bool is_thread = *wanted->thread_ts != '\0';
-    AUTO_BUF struct buf form;
+    AUTO_BUF struct buf form = { 0 };
     json_auto_t *answer = NULL;
     const json_t *message;
     size_t i;
@@ -79,7 +79,7 @@ static int find_post(struct slack_web *web, const void *context, int64_t deadlin
 /* `text` for notifications and screen readers, where blocks carry the message. */
 static json_t *fallback_text(const char *markdown)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = { 0 };
     AUTO_FREE char *cut = utf8_clean_copy(markdown, strlen(markdown), FALLBACK_MAX_BYTES);
 
     buf_init(&text, FALLBACK_MAX_BYTES * 5 + 1); /* "&" becomes "&amp;" */
@@ -164,6 +164,20 @@ static json_t *post_body(const char *channel, const char *thread_ts, const char 
 }
 
 /* ---- the calls ---- */
+
+int slack_find_markdown(struct slack_web *web, const char *channel, const char *thread_ts,
+                        const char *key, int64_t since_s, char ret_ts[SLACK_TS_MAX_BYTES],
+                        struct err *err)
+{
+    struct wanted wanted = { channel, thread_ts, key, since_s };
+    struct slack_call call = { .method = "chat.postMessage" };
+    json_auto_t *answer = NULL;
+    int found = find_post(web, &wanted, clock_now_ms() + web->deadline_ms, &answer, err);
+
+    if (found <= 0)
+        return found;
+    return take_ts(&call, answer, ret_ts, err) < 0 ? -1 : 1;
+}
 
 int slack_post_markdown(struct slack_web *web, const char *channel, const char *thread_ts,
                         const char *markdown, const char *key, char ret_ts[SLACK_TS_MAX_BYTES],

@@ -43,7 +43,7 @@ int slack_users_info(struct slack_web *web, const char *user, struct slack_user 
         .method = "users.info", .channel = "", .is_form = true, .is_idempotent = true
     };
     struct slack_user found = { 0 };
-    AUTO_BUF struct buf form;
+    AUTO_BUF struct buf form = { 0 };
     json_auto_t *answer = NULL;
     const json_t *root;
     const json_t *profile;

@@ -76,7 +76,7 @@ int slack_read_messages(struct slack_web *web, const struct slack_reading *readi
                         char cursor[SLACK_CURSOR_MAX_BYTES], slack_message_fn on_message,
                         void *context, struct err *err)
 {
-    AUTO_BUF struct buf form;
+    AUTO_BUF struct buf form = { 0 };
     json_auto_t *answer = NULL;
     const char *next;
     unsigned limit = SLACK_PAGE_MESSAGES;

@@ -46,14 +46,14 @@
 /* cmocka calls a test with its state; one that takes none is called through here. */
 static inline void test_call(void **state)
 {
-    ((void (*)(void))(uintptr_t)*state)();
+    ((void (*)(void)) * state)();
 }
 
 /* A test is `void name(void)`, or `void name(void **state)` where a fixture needs it. */
 /* clang-format off */
 #define TEST(function)                                                                  \
     { #function, _Generic(&(function), void (*)(void): test_call, default: (function)), \
-      NULL, NULL, (void *)(uintptr_t)(function) }
+      NULL, NULL, (void *)(function) }
 /* clang-format on */
 
 #define TEST_MAIN(...)                                     \

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,8 +208,8 @@ static int play_slow(const struct stage *stage)
 /* Holds the run open until somebody makes the file `file=` (default: `gate` beside it). */
 static int play_gate(const struct stage *stage)
 {
-    AUTO_FREE char *otherwise = xasprintf(
-        "%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
+    AUTO_FREE char *otherwise =
+        xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
     AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
 
     emit_opening();
@@ -393,7 +394,7 @@ static int play_termclean(const struct stage *stage)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
-    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    pthread_sigmask(SIG_BLOCK, &wanted, NULL);
     emit_opening();
     emit_words("A partial answer", 0);
     sigwait(&wanted, &got);
@@ -428,8 +429,9 @@ static int play_nonl(const struct stage *stage)
     (void)stage;
     emit_opening();
     emit_words("No newline at the end.", 0);
-    emit_raw_text("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"
-                  "\"No newline at the end.\",\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}");
+    emit_raw_text(
+        "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"
+        "\"No newline at the end.\",\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}");
     return 0;
 }
 
@@ -486,8 +488,9 @@ static int play_splitutf8(const struct stage *stage)
 {
     static const char line[] =
         "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":"
-        "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
-    const char *at = strchr(line, '\xf0') + 2;
+        "[{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80 "
+        "caf\xc3\xa9\"}]},\"timestamp_ms\":1}\n";
+    const char *at = strstr(line, "\xf0") + 2;
     int pause_ms = (int)number(stage, "pause_ms", 30);
 
     emit_opening();
@@ -563,22 +566,36 @@ static int play_errflood(const struct stage *stage)
 
 /* --- what is left behind ------------------------------------------------------------------ */
 
-static int leave_child(const struct stage *stage, bool leaves_session)
+/* A process that stays, in the group `group` (0: its own; -1: ours). */
+static pid_t start_sleeper(const char *program, const char *option, pid_t group)
 {
+    char *words[] = { (char *)program, (char *)"sleep", (char *)"infinity", NULL, NULL };
+    posix_spawnattr_t attributes;
     pid_t child = 0;
 
-    play_ok(stage);
-    child = fork();
-    if (child == 0) {
-        if (leaves_session) {
-            setsid();
-            if (fork() > 0)
-                _exit(0);
-        }
-        wait_for_ever();
+    if (option) { /* setsid -f sleep infinity */
+        words[1] = (char *)option;
+        words[2] = (char *)"sleep";
+        words[3] = (char *)"infinity";
     }
+    posix_spawnattr_init(&attributes);
+    if (group >= 0) {
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+        posix_spawnattr_setpgroup(&attributes, group);
+    }
+    if (posix_spawnp(&child, program, NULL, &attributes, words, environ) != 0)
+        _exit(3);
+    posix_spawnattr_destroy(&attributes);
+    return child;
+}
+
+static int leave_child(const struct stage *stage, bool leaves_session)
+{
+    play_ok(stage);
     if (leaves_session)
-        waitpid(child, NULL, 0);
+        waitpid(start_sleeper("setsid", "-f", -1), NULL, 0);
+    else
+        start_sleeper("env", NULL, -1);
     return 0;
 }
 
@@ -595,13 +612,9 @@ static int play_orphansid(const struct stage *stage)
 /* A shell in a group of its own, on which the result waits. */
 static int play_bgshell(const struct stage *stage)
 {
-    pid_t child = fork();
+    pid_t child = start_sleeper("env", NULL, 0);
 
     (void)stage;
-    if (child == 0) {
-        setpgid(0, 0);
-        wait_for_ever();
-    }
     emit_opening();
     emit_tool("call-bg", "shellToolCall", "{\"command\":\"sleep 1000\",\"isBackground\":true}",
               NULL);
@@ -612,10 +625,8 @@ static int play_bgshell(const struct stage *stage)
 
 static int play_forkbomb(const struct stage *stage)
 {
-    for (int64_t i = number(stage, "children", 200); i > 0; i--) {
-        if (fork() == 0)
-            wait_for_ever();
-    }
+    for (int64_t i = number(stage, "children", 200); i > 0; i--)
+        start_sleeper("env", NULL, -1);
     return play_ok(stage);
 }
 

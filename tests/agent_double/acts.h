@@ -18,7 +18,7 @@ struct stage {
 
 struct act {
     const char *name;
-    bool skips_prompt; /* plays without reading stdin */
+    bool skips_prompt;                      /* plays without reading stdin */
     int (*play)(const struct stage *stage); /* returns the exit status */
 };
 

@@ -56,7 +56,7 @@ static const struct option_row {
     { "--background-shell-timeout", NULL, NEEDS_VALUE, NOT_KEPT },
 };
 
-static void refuse(const char *format, const char *what)
+static _Noreturn void refuse(const char *format, const char *what)
 {
     dprintf(STDERR_FILENO, "error: ");
 #pragma GCC diagnostic push

@@ -20,6 +20,7 @@
 static struct {
     const struct arguments *arguments;
     const char *prompt;
+    const char *format;
     char session_id[RANDOM_UUID_BYTES];
     char request_id[RANDOM_UUID_BYTES];
     struct buf segment; /* since the last flush */
@@ -81,7 +82,8 @@ void emit_begin(const struct arguments *arguments, const char *prompt)
     turn.arguments = arguments;
     turn.prompt = prompt;
     turn.started_ms = clock_now_ms();
-    turn.is_stream = arguments->format && strcmp(arguments->format, "stream-json") == 0;
+    turn.format = arguments->format ? arguments->format : "text";
+    turn.is_stream = strcmp(turn.format, "stream-json") == 0;
     random_uuid(turn.session_id);
     random_uuid(turn.request_id);
     if (arguments->resume && arguments->resume[0])
@@ -93,9 +95,8 @@ void emit_begin(const struct arguments *arguments, const char *prompt)
 void emit_init(void)
 {
     AUTO_FREE char *cwd = getcwd(NULL, 0);
-    const char *model = turn.arguments->model && turn.arguments->model[0]
-                            ? turn.arguments->model
-                            : "Auto";
+    const char *model =
+        turn.arguments->model && turn.arguments->model[0] ? turn.arguments->model : "Auto";
 
     emit_event(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "system", "subtype", "init",
                          "apiKeySource", "env", "cwd", cwd ? cwd : "/", "model", model,
@@ -111,8 +112,7 @@ static json_t *message(const char *role, const char *text)
 
 void emit_prompt(void)
 {
-    AUTO_FREE char *clean =
-        utf8_clean_copy(turn.prompt, strlen(turn.prompt), TURN_MAX_BYTES);
+    AUTO_FREE char *clean = utf8_clean_copy(turn.prompt, strlen(turn.prompt), TURN_MAX_BYTES);
 
     emit_event(json_pack("{s:s, s:o}", "type", "user", "message", message("user", clean)),
                false);
@@ -120,9 +120,9 @@ void emit_prompt(void)
 
 void emit_thinking(const char *text)
 {
-    emit_event(json_pack("{s:s, s:s, s:s}", "type", "thinking", "subtype", "delta", "text",
-                         text),
-               true);
+    emit_event(
+        json_pack("{s:s, s:s, s:s}", "type", "thinking", "subtype", "delta", "text", text),
+        true);
     emit_event(json_pack("{s:s, s:s}", "type", "thinking", "subtype", "completed"), true);
 }
 
@@ -132,8 +132,7 @@ static void emit_assistant(const char *text, bool has_timestamp, bool has_model_
         json_pack("{s:s, s:o}", "type", "assistant", "message", message("assistant", text));
 
     if (has_model_call)
-        json_object_set_new(event, "model_call_id",
-                            json_sprintf("mc-%d", turn.model_calls));
+        json_object_set_new(event, "model_call_id", json_sprintf("mc-%d", turn.model_calls));
     emit_event(event, has_timestamp);
 }
 
@@ -187,22 +186,21 @@ void emit_result_with(bool is_error, const char *result_text)
 {
     const char *text = result_text ? result_text : buf_text(&turn.whole);
     json_int_t duration = clock_now_ms() - turn.started_ms;
-    json_t *result = json_pack(
-        "{s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:{s:I, s:i, s:i, s:i}}", "type", "result",
-        "subtype", is_error ? "error" : "success", "duration_ms", duration, "duration_api_ms",
-        duration, "is_error", (int)is_error, "result", text, "request_id", turn.request_id,
-        "usage", "inputTokens", (json_int_t)(14210 + strlen(turn.prompt) / 4), "outputTokens",
-        (int)(strlen(text) / 4 + 1), "cacheReadTokens", 9216, "cacheWriteTokens", 0);
+    json_t *result =
+        json_pack("{s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:{s:I, s:i, s:i, s:i}}", "type",
+                  "result", "subtype", is_error ? "error" : "success", "duration_ms", duration,
+                  "duration_api_ms", duration, "is_error", (int)is_error, "result", text,
+                  "request_id", turn.request_id, "usage", "inputTokens",
+                  (json_int_t)14210 + (json_int_t)(strlen(turn.prompt) / 4), "outputTokens",
+                  (int)(strlen(text) / 4 + 1), "cacheReadTokens", 9216, "cacheWriteTokens", 0);
 
-    if (turn.arguments->format && strcmp(turn.arguments->format, "json") == 0)
-        turn.is_stream = true; /* its one line looks the same */
-    if (turn.arguments->format && strcmp(turn.arguments->format, "text") == 0) {
+    if (strcmp(turn.format, "text") == 0) {
         emit_raw_text(turn.segment.len ? buf_text(&turn.segment) : text);
         emit_raw_text("\n");
     }
-    if (turn.is_stream && turn.segment.len > 0 &&
-        strcmp(turn.arguments->format, "json") != 0)
+    if (turn.segment.len > 0)
         emit_assistant(buf_text(&turn.segment), false, false);
+    turn.is_stream = turn.is_stream || strcmp(turn.format, "json") == 0; /* one line the same */
     emit_event(result, false);
 }
 

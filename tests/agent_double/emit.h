@@ -21,7 +21,8 @@ void emit_prompt(void); /* the echo of the user's message */
 void emit_thinking(const char *text);
 void emit_delta(const char *text);
 void emit_flush_before_tool(void);
-void emit_flush_as(const char *text, bool is_before_tool); /* a flush that says something else */
+void emit_flush_as(const char *text,
+                   bool is_before_tool); /* a flush that says something else */
 void emit_tool(const char *call_id, const char *kind, const char *arguments_json,
                const char *result_json); /* result NULL: started */
 void emit_connection(const char *type, const char *subtype, int attempt);

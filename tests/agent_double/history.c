@@ -40,7 +40,8 @@ static void add_question(struct buf *question, const char *text, size_t len)
     buf_append(question, text, len);
 }
 
-/* The key that the prompt's own first line announces: a marker without it is somebody's text. */
+/* The key that the prompt's own first line announces: a marker without it is somebody's text.
+ */
 static char *find_key(const char *prompt)
 {
     static const char announced[] = "\"BEGIN MESSAGE ";

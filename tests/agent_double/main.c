@@ -1,6 +1,6 @@
 /*
- * A stand-in for cursor-agent: same command line, same output, no network and no model. README.md
- * lists what it can be told to do.
+ * A stand-in for cursor-agent: same command line, same output, no network and no model.
+ * README.md lists what it can be told to do.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,9 @@
 #define VERSION_TEXT     "2026.10.01-e373342"
 #define PROMPT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
-static const char *const models[] = { "auto",       "composer-1",          "gpt-5",   "gpt-5-high",
-                                      "sonnet-4.5", "sonnet-4.5-thinking", "opus-4.1" };
+static const char *const models[] = { "auto",       "composer-1", "gpt-5",
+                                      "gpt-5-high", "sonnet-4.5", "sonnet-4.5-thinking",
+                                      "opus-4.1" };
 
 static bool is_one_of(const char *value, const char *const *list, size_t count)
 {
@@ -69,7 +70,7 @@ static int run_subcommand(const struct arguments *arguments)
         return dprintf(STDOUT_FILENO, VERSION_TEXT "\n") > 0 ? 0 : 1;
     if (arguments->wants_help)
         return dprintf(STDOUT_FILENO, "Usage: agent [options] [command] [prompt...]\n") > 0 ? 0
-                                                                                          : 1;
+                                                                                            : 1;
     if (arguments->wants_models || (!arguments->is_print && strcmp(word, "models") == 0))
         return list_models(arguments);
     if (arguments->is_print)
@@ -87,7 +88,8 @@ static int run_subcommand(const struct arguments *arguments)
     if (strcmp(word, "mcp") == 0)
         return dprintf(STDOUT_FILENO, "No MCP servers configured\n") > 0 ? 0 : 1;
     if (strcmp(word, "ls") == 0) {
-        dprintf(STDERR_FILENO, "ERROR Raw mode is not supported on the current process.stdin\n");
+        dprintf(STDERR_FILENO,
+                "ERROR Raw mode is not supported on the current process.stdin\n");
         return 1;
     }
     return -1;
@@ -180,14 +182,15 @@ int main(int argc, char **argv)
     status = check(&arguments);
     if (status != 0)
         _exit(status);
-    if (!act->skips_prompt && !arguments.positional && strspn(buf_text(&input), " \t\r\n") == input.len) {
+    if (!act->skips_prompt && !arguments.positional &&
+        strspn(buf_text(&input), " \t\r\n") == input.len) {
         dprintf(STDERR_FILENO, "Error: No prompt provided\n");
         _exit(1);
     }
-    stage = (struct stage){ .scenario = &scenario,
-                            .arguments = &arguments,
-                            .prompt = arguments.positional ? arguments.prompt
-                                                           : buf_text(&input) };
+    stage =
+        (struct stage){ .scenario = &scenario,
+                        .arguments = &arguments,
+                        .prompt = arguments.positional ? arguments.prompt : buf_text(&input) };
     emit_begin(&arguments, stage.prompt);
     status = act->play(&stage);
     /* The trap: words on the command line and an open stdin, and the process never ends. */

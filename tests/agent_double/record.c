@@ -31,8 +31,10 @@ static char *base64(const char *bytes, size_t len)
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (i + k < len ? (unsigned char)bytes[i + k] : 0);
         for (size_t k = 0; k < 4; k++)
-            *at++ = i + k > len ? '=' : digits[group >> (18 - 6 * k) & 63];
+            *at++ = digits[group >> (18 - 6 * k) & 63];
     }
+    for (size_t k = len % 3; k != 0 && k < 3; k++) /* padding for a last group of 1 or 2 */
+        at[(ptrdiff_t)k - 3] = '=';
     return out;
 }
 
@@ -75,7 +77,7 @@ static json_t *signals(bool is_mask)
     json_t *array = json_array();
     sigset_t blocked;
 
-    sigprocmask(SIG_SETMASK, NULL, &blocked);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     for (int number = 1; number <= 31; number++) {
         struct sigaction action;
 
@@ -110,6 +112,7 @@ static void append_line(const struct scenario *scenario, json_t *record)
 void record_start(const struct scenario *scenario, int argc, char **argv, const char *input,
                   size_t input_len, bool has_input_eof)
 {
+    int64_t at_us = clock_now_us(); /* before the work of looking around */
     AUTO_FREE char *encoded = base64(input, input_len);
     AUTO_FREE char *cwd = getcwd(NULL, 0);
     mode_t mask = umask(077);
@@ -118,15 +121,15 @@ void record_start(const struct scenario *scenario, int argc, char **argv, const 
     umask(mask);
     if (!scenario->directory[0])
         return;
-    record = json_pack("{s:s, s:o, s:o, s:s*, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:o, "
-                       "s:o, s:I}",
-                       "scenario", scenario->name, "argv", strings(argv, argc), "env",
-                       strings(environ, -1), "cwd", cwd, "pid", (int)getpid(), "pgid",
-                       (int)getpgrp(), "sid", (int)getsid(0), "stdin", encoded, "stdin_eof",
-                       (int)has_input_eof, "fds", open_descriptors(), "blocked", signals(true),
-                       "ignored", signals(false), "umask", (int)mask, "limit_core",
-                       limit(RLIMIT_CORE), "limit_fsize", limit(RLIMIT_FSIZE), "at_ms",
-                       (json_int_t)clock_now_ms());
+    record = json_pack(
+        "{s:s, s:o, s:o, s:s*, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:o, "
+        "s:o, s:I, s:I}",
+        "scenario", scenario->name, "argv", strings(argv, argc), "env", strings(environ, -1),
+        "cwd", cwd, "pid", (int)getpid(), "pgid", (int)getpgrp(), "sid", (int)getsid(0),
+        "stdin", encoded, "stdin_eof", (int)has_input_eof, "fds", open_descriptors(), "blocked",
+        signals(true), "ignored", signals(false), "umask", (int)mask, "limit_core",
+        limit(RLIMIT_CORE), "limit_fsize", limit(RLIMIT_FSIZE), "at_ms",
+        (json_int_t)clock_now_ms(), "at_us", (json_int_t)at_us);
     if (record)
         append_line(scenario, record);
 }

@@ -35,9 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    AUTO_BUF struct buf problems;
-    AUTO_BUF struct buf listing;
-    AUTO_BUF struct buf again;
+    AUTO_BUF struct buf problems = { 0 };
+    AUTO_BUF struct buf listing = { 0 };
+    AUTO_BUF struct buf again = { 0 };
     struct config *config;
     struct config *copy;
 

@@ -31,4 +31,7 @@ struct harness {
 /* A text that lives as long as the harness. */
 const char *harness_keep(struct harness *harness, const char *text);
 
+/* Once the daemon is gone: kills what its runs left, which may outlive it by design. */
+void harness_end_runs(struct harness *harness);
+
 #endif

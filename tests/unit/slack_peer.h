@@ -59,6 +59,8 @@ struct slack_peer {
     char url[64];
     pthread_t thread;
     atomic_bool stops;
+    atomic_bool hangs_up; /* after each answer, without saying so */
+    atomic_uint hung_up;  /* connections closed so far */
     pthread_mutex_t lock; /* guards all below */
     struct peer_call calls[PEER_CALLS_MAX];
     size_t calls_count;
@@ -278,6 +280,8 @@ static inline void peer_serve(struct slack_peer *peer, int fd)
         end[2] = '\0';
         if (!peer_answer(peer, fd, in.data, in.data + head_len))
             return;
+        if (atomic_load(&peer->hangs_up))
+            return;
         buf_clear(&in);
     }
 }
@@ -296,6 +300,7 @@ static inline void *peer_run(void *context)
         pthread_mutex_unlock(&peer->lock);
         peer_serve(peer, fd);
         close(fd);
+        atomic_fetch_add(&peer->hung_up, 1);
     }
     return NULL;
 }

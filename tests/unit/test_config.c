@@ -32,7 +32,7 @@ static struct config *load(const char *yaml, bool needs_slack, struct buf *probl
     AUTO_FREE char *path = path_to("f");
     struct config *config = NULL;
     struct err err = { 0 };
-    AUTO_BUF struct buf raw;
+    AUTO_BUF struct buf raw = { 0 };
 
     buf_init(&raw, 1 << 20);
     buf_init(problems, 1 << 20);
@@ -246,6 +246,8 @@ static void values_out_of_form_or_range_are_refused_at_their_place(void)
         { "memory: { context: 5 }", "memory.context: is a section", "no section" },
         { "channels: [C1]", "channels: is not a section", "a list" },
         { "channels: { general: { mode: ask } }", "channels.general: is not a channel id", "" },
+        { "channels: { C12345678901234567890123456789012: { mode: ask } }",
+          "is not a channel id", "longer than any id" },
         { "channels: { C1: ask }", "channels.C1: has no options inside", "a text" },
         { "channels: { C1: { mode: x } }", "channels.C1.mode: \"x\" is not one of",
           "its value" },
@@ -328,6 +330,7 @@ static void slack_options_are_checked(void)
         { "app_token: xapp-1, bot_token: xoxb-1, api_url: 'http://127.9.9.9:80'", NULL },
         { "app_token: hello, bot_token: xoxb-1, api_url: 'http://127.0.0.1:80/'",
           "is not a token of that kind" },
+        { "app_token: xapp-1, bot_token: xoxb-1, ping_interval: 30s", NULL },
         { "app_token: xapp-1, bot_token: xoxb-1, ping_interval: 1m",
           "slack.ping_timeout: is shorter than slack.ping_interval" },
     };
@@ -380,7 +383,7 @@ static void no_message_shows_a_token(void)
         AUTO_BUF struct buf problems = { 0 };
         struct config *config = load(cases[i], true, &problems);
 
-        CHECK_INT(i != 2 ? config == NULL : config == NULL, 1, cases[i]);
+        CHECK_INT(config == NULL, 1, cases[i]);
         CHECK_INT(strstr(buf_text(&problems), "verysecret123") == NULL, 1, buf_text(&problems));
     }
 }
@@ -487,6 +490,13 @@ static void without_slack_tokens_may_be_missing(void)
         CHECK_TEXT(config->slack.app_token, "", cases[i]);
         config_unref(config);
     }
+    {
+        AUTO_BUF struct buf problems = { 0 };
+        struct config *config =
+            load("agent: { model: '${THREADKEEPER_UNSET}' }", false, &problems);
+
+        CHECK_INT(config == NULL, 1, "only tokens may be missing");
+    }
     expect_problem("", "f:1:1: slack.app_token: is missing", "needed otherwise");
 }
 
@@ -501,13 +511,13 @@ static void the_agent_gets_no_variable_that_holds_a_token(void)
 
 static void the_example_is_what_the_table_says_and_loads(void)
 {
-    AUTO_BUF struct buf want;
-    AUTO_BUF struct buf got;
+    AUTO_BUF struct buf want = { 0 };
+    AUTO_BUF struct buf got = { 0 };
     struct err err = { 0 };
     struct config *config;
     struct config *defaults = load_good(TOKENS);
-    AUTO_BUF struct buf applied;
-    AUTO_BUF struct buf restart;
+    AUTO_BUF struct buf applied = { 0 };
+    AUTO_BUF struct buf restart = { 0 };
 
     buf_init(&want, 1 << 20);
     buf_init(&got, 1 << 20);
@@ -537,9 +547,9 @@ static void the_listing_masks_secrets_and_loads_again(void)
         "é\" }\n"
         "channels: { C1: { mode: write, model: m }, C2: { allow_users: [U1] }, C3: {} }\n"
         "admin: { listen: '[::1]:80' }\n";
-    AUTO_BUF struct buf first;
-    AUTO_BUF struct buf applied;
-    AUTO_BUF struct buf restart;
+    AUTO_BUF struct buf first = { 0 };
+    AUTO_BUF struct buf applied = { 0 };
+    AUTO_BUF struct buf restart = { 0 };
     AUTO_BUF struct buf problems = { 0 };
     struct config *config;
     struct config *again;
@@ -589,8 +599,8 @@ static void a_reload_tells_what_acts_at_once(void)
         AUTO_FREE char *new_yaml = xasprintf("%s%s\n", TOKENS, cases[i].after);
         struct config *before = load_good(old_yaml);
         struct config *after = load_good(new_yaml);
-        AUTO_BUF struct buf applied;
-        AUTO_BUF struct buf restart;
+        AUTO_BUF struct buf applied = { 0 };
+        AUTO_BUF struct buf restart = { 0 };
 
         buf_init(&applied, 4096);
         buf_init(&restart, 4096);
@@ -605,7 +615,7 @@ static void a_reload_tells_what_acts_at_once(void)
 static void files_that_are_no_configuration_are_refused(void)
 {
     AUTO_FREE char *absent = path_to("absent");
-    AUTO_BUF struct buf problems;
+    AUTO_BUF struct buf problems = { 0 };
     struct config *config = NULL;
     struct err err = { 0 };
     AUTO_FREE char *long_text = xcalloc((1 << 20) + 2, 1);

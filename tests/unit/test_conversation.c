@@ -179,31 +179,6 @@ static void lends_nothing_to_a_conversation_begun_anew(void **state)
     lab_remove(&lab);
 }
 
-static void orders_timestamps_as_numbers(void **state)
-{
-    static const struct {
-        const char *a;
-        const char *b;
-        int want;
-        const char *because;
-    } cases[] = {
-        { "1.1", "1.1", 0, "equal" },
-        { "999.5", "1000.1", -1, "shorter is earlier" },
-        { "1000.1", "999.5", 1, "longer is later" },
-        { "1700000000.000100", "1700000000.000200", -1, "the fraction decides" },
-        { "1700000001.000100", "1700000000.000200", 1, "the seconds decide first" },
-        { "abc", "abd", -1, "no timestamp: as bytes" },
-        { "12x", "2", -1, "no timestamp: as bytes" },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        int order = conversation_compare_ts(cases[i].a, cases[i].b);
-
-        CHECK_INT((order > 0) - (order < 0), cases[i].want, cases[i].because);
-    }
-}
-
 static void lets_the_least_recently_used_go_but_never_a_pinned_one(void **state)
 {
     struct lab lab;
@@ -562,7 +537,7 @@ static void loads_once_for_all_and_tries_again_after_a_failure(void **state)
 TEST_MAIN(TEST(remembers_after_a_restart), TEST(keeps_a_turn_and_its_ledger_rows_together),
           TEST(begins_anew_without_what_was_said), TEST(bounds_the_turns_it_keeps),
           TEST(begins_a_thread_with_what_its_parent_held),
-          TEST(lends_nothing_to_a_conversation_begun_anew), TEST(orders_timestamps_as_numbers),
+          TEST(lends_nothing_to_a_conversation_begun_anew),
           TEST(lets_the_least_recently_used_go_but_never_a_pinned_one),
           TEST(lets_the_idle_go_after_their_time), TEST(keeps_turns_aside_until_the_snapshot),
           TEST(lets_go_what_another_process_saved),

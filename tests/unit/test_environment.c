@@ -35,7 +35,7 @@ static void variables_and_their_escape_are_expanded(void)
     setenv("TK_EMPTY", "", 1);
     setenv("TK_REF", "${TK_A}", 1);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = { 0 };
         struct err err = { 0 };
         int rc;
 
@@ -55,8 +55,8 @@ static void what_is_escaped_expands_to_itself(void)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        AUTO_BUF struct buf escaped;
-        AUTO_BUF struct buf again;
+        AUTO_BUF struct buf escaped = { 0 };
+        AUTO_BUF struct buf again = { 0 };
         struct err err = { 0 };
 
         buf_init(&escaped, 100);
@@ -69,7 +69,7 @@ static void what_is_escaped_expands_to_itself(void)
 
 static bool process_shows(const char *part)
 {
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = { 0 };
     struct err err = { 0 };
 
     buf_init(&bytes, 1 << 20);
@@ -80,7 +80,7 @@ static bool process_shows(const char *part)
 
 static void hidden_secrets_leave_the_process_and_stay_known_here(void)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
     struct err err = { 0 };
 
     buf_init(&out, 1000);
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         setenv("TK_TEST_USED", "hide-me", 1);
         setenv("TK_TEST_UNUSED", "xoxb-unused", 1);
         setenv("TK_TEST_OTHER", "left-alone", 1);
-        execv("/proc/self/exe", argv);
+        execv(argv[0], argv);
         return 1;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ static char *places_text(struct lab *lab, const struct memory_places_query *quer
     struct memory_place places[PLACES_MAX];
     struct err err = { 0 };
     size_t count = 0;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, 4096);
     CHECK_INT(memory_active_places(lab->memory, query, places, max, &count, &err), 0,

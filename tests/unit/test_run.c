@@ -72,8 +72,9 @@ static const char *handed_on[] = { "CURSOR_API_KEY", "SLACK_BOT_TOKEN", NULL };
 
 static struct agent_spec plain_spec(void)
 {
-    static const char prompt[] = "\"BEGIN MESSAGE k\"\n--- BEGIN MESSAGE k (from U1) ---\nhello "
-                                 "there\n--- END MESSAGE k ---\n";
+    static const char prompt[] =
+        "\"BEGIN MESSAGE k\"\n--- BEGIN MESSAGE k (from U1) ---\nhello "
+        "there\n--- END MESSAGE k ---\n";
 
     return (struct agent_spec){
         .launcher = self_path,
@@ -100,7 +101,7 @@ static size_t count_descriptors(void)
     DIR *directory = opendir("/proc/self/fd");
     size_t count = 0;
 
-    while (readdir(directory))
+    while (readdir(directory)) /* NOLINT(concurrency-mt-unsafe): one thread */
         count++;
     closedir(directory);
     return count;
@@ -151,11 +152,11 @@ static void read_to_end(struct agent_run *run, struct seen *seen)
     seen->result = *agent_run_result(run);
 }
 
-static void wait_for_text(struct agent_run *run, struct seen *seen)
+static void wait_for_text(struct agent_run *run, struct seen *seen, const char *text)
 {
     struct agent_event event = { 0 };
 
-    while (seen->text.len == 0) {
+    while (!strstr(buf_text(&seen->text), text)) {
         agent_run_next(run, clock_now_ms() + PATIENCE_MS, &event);
         note(seen, &event, 0);
         assert_int_not_equal(event.kind, AGENT_EVENT_ENDED);
@@ -336,7 +337,7 @@ static void output_over_its_limit_is_stopped(void **state)
     play("flood", &spec, &seen);
     CHECK_INT(seen.result.outcome, AGENT_OUTPUT_LIMIT, seen.result.cause);
     CHECK_INT(seen.result.is_partial, 1, "what came is kept");
-    CHECK_INT(seen.text.len < 600 * 1024, 1, "and it is bounded");
+    CHECK_INT(seen.text.len < (size_t)600 * 1024, 1, "and it is bounded");
     seen_deinit(&seen);
 }
 
@@ -461,8 +462,8 @@ static void an_agent_starts_in_a_clean_process(void **state)
               json_integer_value(json_object_get(record, "pid")), "a session of its own");
     CHECK_INT(json_integer_value(json_object_get(record, "umask")), 077, "umask");
     CHECK_INT(json_integer_value(json_object_get(record, "limit_core")), 0, "no core");
-    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")),
-              spec.max_output_bytes, "file size");
+    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")), spec.max_output_bytes,
+              "file size");
     CHECK_TEXT(json_string_value(json_object_get(record, "cwd")), workspace, "workspace");
     CHECK_INT(json_is_true(json_object_get(record, "stdin_eof")), 1, "the prompt ends");
     CHECK_INT(list_holds(argv, "stream-json"), 1, "argv");
@@ -608,12 +609,11 @@ static void a_live_run_is_taken_up_again(void **state)
     unlink(gate);
     start_for_attach("gate", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "closed. ");
     agent_run_free(run, true);
     assert_int_equal(agent_run_attach(&spec, id, &run, &err), 0);
     buf_clear(&seen.text);
-    wait_for_text(run, &seen);
-    CHECK_HOLDS(buf_text(&seen.text), "The gate is closed.", "events come again");
+    wait_for_text(run, &seen, "The gate is closed. "); /* all events come again */
     assert_int_equal(file_write(gate, "", 0, 0600, NULL), 0);
     read_to_end(run, &seen);
     CHECK_INT(seen.result.outcome, AGENT_OK, seen.result.cause);
@@ -641,15 +641,15 @@ static void runs_of_a_dead_daemon_are_finished(void **state)
 {
     static const struct {
         const char *scenario;
-        bool opens_gate;
         int64_t timeout_ms;
         enum agent_outcome outcome;
+        bool opens_gate;
     } cases[] = {
-        { "ok", false, PATIENCE_MS, AGENT_OK },
-        { "gate", true, PATIENCE_MS, AGENT_OK },
-        { "hangmid", false, 1, AGENT_TIMEOUT },
-        { "auth", false, PATIENCE_MS, AGENT_NOT_AUTHENTICATED },
-        { "hangend", false, PATIENCE_MS, AGENT_OK },
+        { "ok", PATIENCE_MS, AGENT_OK, false },
+        { "gate", PATIENCE_MS, AGENT_OK, true },
+        { "hangmid", 1, AGENT_TIMEOUT, false },
+        { "auth", PATIENCE_MS, AGENT_NOT_AUTHENTICATED, false },
+        { "hangend", PATIENCE_MS, AGENT_OK, false },
     };
 
     (void)state;
@@ -685,15 +685,16 @@ static void a_run_that_died_unseen_is_lost(void **state)
     struct agent_run *run = NULL;
     struct seen seen;
     struct err err = { 0 };
+    siginfo_t info;
 
     (void)state;
     start_for_attach("hangmid", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "A partial answer");
     agent_run_free(run, true);
-    while (process_signal_run(id, 0, SIGKILL) > 0)
-        agent_reap_orphans();
-    agent_reap_orphans();
+    process_signal_run(id, 0, SIGKILL);
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        agent_reap_orphans(); /* until we have no child any more */
     assert_int_equal(agent_run_attach(&spec, id, &run, &err), 0);
     buf_clear(&seen.text);
     read_to_end(run, &seen);
@@ -716,7 +717,7 @@ static void freeing_a_live_run_kills_it(void **state)
     (void)state;
     start_for_attach("igterm", &spec, id, &run);
     seen_init(&seen);
-    wait_for_text(run, &seen);
+    wait_for_text(run, &seen, "A partial answer");
     agent_run_free(run, false);
     check_nothing_left(id, "freed");
     seen_deinit(&seen);
@@ -826,7 +827,7 @@ static int start_and_leave(const char *id)
 static void set_paths(void)
 {
     ssize_t len = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
-    const char *named = getenv("TK_DOUBLE");
+    const char *named = getenv("TK_DOUBLE"); /* NOLINT(concurrency-mt-unsafe): one thread */
     char directory[PATH_MAX];
 
     self_path[len > 0 ? len : 0] = '\0';
@@ -882,10 +883,12 @@ int main(int argc, char **argv)
     set_paths();
     file_make_dirs(config_dir, 0700, NULL);
     file_make_dirs(workspace, 0700, NULL);
+    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
     setenv("CURSOR_CONFIG_DIR", config_dir, 1);
     setenv("CURSOR_API_KEY", "k", 1);
     setenv("SLACK_BOT_TOKEN", "xoxb-1-2-3", 1);
     setenv("SECRET_OF_OURS", "1", 1);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     log_configure(LOG_LEVEL_ERR, LOG_FORMAT_TEXT);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     file_remove_tree(home, NULL);

@@ -1,5 +1,7 @@
 #include "slack/web.h"
 
+#include <sched.h>
+
 #include "base/clock.h"
 #include "slack/call.h"
 #include "tests/test.h"
@@ -67,6 +69,25 @@ static void one_connection_serves_many_calls(void **state)
     tear_down(&f);
 }
 
+static void a_kept_connection_that_ended_meanwhile_is_no_failure(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    atomic_store(&f.peer->hangs_up, true);
+    for (unsigned i = 0; i < 5; i++) {
+        int64_t limit = clock_now_ms() + 5000;
+
+        peer_refuse(f.peer, "chat.appendStream", "{\"ok\":true}");
+        CHECK_INT(slack_append_stream(f.web, "C1", "1.1", "x", &f.err), 0, f.err.message);
+        while (atomic_load(&f.peer->hung_up) <= i && clock_now_ms() < limit)
+            sched_yield();
+    }
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 5, "each once");
+    tear_down(&f);
+}
+
 static void identity_comes_from_body_and_scopes_header(void **state)
 {
     struct fixture f;
@@ -124,68 +145,67 @@ static void users_are_judged_by_what_slack_says(void **state)
     }
 }
 
-/* Every class of the retry table, for a call that may be repeated and for one that may not. */
+/* One row for every class of the retry table; for a post whose look-up finds nothing. */
+static const struct {
+    const char *because;
+    int status;
+    const char *headers;
+    const char *body;
+    int want_rc;
+    enum err_kind kind;
+    const char *message;
+    unsigned posts;
+    unsigned lookups;
+} classes[] = {
+    { "429 is waited out", 429, "Retry-After: 0\r\n", "", 0, ERR_NONE, "", 2, 0 },
+    { "ratelimited by name", 200, "Retry-After: 0\r\n",
+      "{\"ok\":false,\"error\":\"ratelimited\"}", 0, ERR_NONE, "", 2, 0 },
+    { "503 was not executed", 503, "", "<html>", 0, ERR_NONE, "", 2, 0 },
+    { "500 may have been", 500, "", "", 0, ERR_NONE, "", 2, 1 },
+    { "502 may have been", 502, "", "<html>bad gateway</html>", 0, ERR_NONE, "", 2, 1 },
+    { "no answer", 0, "", "", 0, ERR_NONE, "", 2, 1 },
+    { "an answer that is no JSON", 200, "", "<!DOCTYPE html>", 0, ERR_NONE, "", 2, 1 },
+    { "JSON without ok", 200, "", "{}", 0, ERR_NONE, "", 2, 1 },
+    { "JSON with an odd ok", 200, "", "{\"ok\":\"yes\"}", 0, ERR_NONE, "", 2, 1 },
+    { "internal_error", 200, "", "{\"ok\":false,\"error\":\"internal_error\"}", 0, ERR_NONE, "",
+      2, 1 },
+    { "permanent", 200, "", "{\"ok\":false,\"error\":\"channel_not_found\"}", -1, ERR_INPUT,
+      "chat.postMessage: channel_not_found", 1, 0 },
+    { "nameless error", 200, "", "{\"ok\":false}", -1, ERR_INPUT,
+      "chat.postMessage: unknown_error", 1, 0 },
+    { "a proxy's page", 403, "", "<html>", -1, ERR_REMOTE,
+      "chat.postMessage: HTTP 403 with a body that is not Slack's", 1, 0 },
+    { "the scope is named", 200, "",
+      "{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"chat:write\",\"provided\":"
+      "\"users:read\"}",
+      -1, ERR_AUTH, "chat.postMessage: missing_scope (needs chat:write; has users:read)", 1,
+      0 },
+    { "dead token", 200, "", "{\"ok\":false,\"error\":\"token_revoked\"}", -1, ERR_AUTH,
+      "chat.postMessage: token_revoked", 1, 0 },
+    { "what is wrong with blocks is carried", 200, "",
+      "{\"ok\":false,\"error\":\"invalid_blocks\",\"response_metadata\":{\"messages\":["
+      "\"[ERROR] must be a string [json-pointer:/blocks/0/text]\"]}}",
+      -1, ERR_INPUT,
+      "chat.postMessage: invalid_blocks ([ERROR] must be a string "
+      "[json-pointer:/blocks/0/text])",
+      1, 0 },
+};
+
 static void each_answer_is_treated_as_its_class(void **state)
 {
-#define OK "{\"ok\":true,\"ts\":\"9.9\"}"
-    static const struct {
-        const char *because;
-        int status;
-        const char *headers;
-        const char *body;
-        int want_rc; /* of a post whose look-up finds nothing */
-        enum err_kind kind;
-        const char *message;
-        unsigned posts;
-        unsigned lookups;
-    } cases[] = {
-        { "429 is waited out", 429, "Retry-After: 0\r\n", "", 0, ERR_NONE, "", 2, 0 },
-        { "ratelimited by name", 200, "Retry-After: 0\r\n",
-          "{\"ok\":false,\"error\":\"ratelimited\"}", 0, ERR_NONE, "", 2, 0 },
-        { "503 was not executed", 503, "", "<html>", 0, ERR_NONE, "", 2, 0 },
-        { "500 may have been", 500, "", "", 0, ERR_NONE, "", 2, 1 },
-        { "502 may have been", 502, "", "<html>bad gateway</html>", 0, ERR_NONE, "", 2, 1 },
-        { "no answer", 0, "", "", 0, ERR_NONE, "", 2, 1 },
-        { "an answer that is no JSON", 200, "", "<!DOCTYPE html>", 0, ERR_NONE, "", 2, 1 },
-        { "JSON without ok", 200, "", "{}", 0, ERR_NONE, "", 2, 1 },
-        { "JSON with an odd ok", 200, "", "{\"ok\":\"yes\"}", 0, ERR_NONE, "", 2, 1 },
-        { "internal_error", 200, "", "{\"ok\":false,\"error\":\"internal_error\"}", 0, ERR_NONE,
-          "", 2, 1 },
-        { "permanent", 200, "", "{\"ok\":false,\"error\":\"channel_not_found\"}", -1, ERR_INPUT,
-          "chat.postMessage: channel_not_found", 1, 0 },
-        { "nameless error", 200, "", "{\"ok\":false}", -1, ERR_INPUT,
-          "chat.postMessage: unknown_error", 1, 0 },
-        { "a proxy's page", 403, "", "<html>", -1, ERR_REMOTE,
-          "chat.postMessage: HTTP 403 with a body that is not Slack's", 1, 0 },
-        { "the scope is named", 200, "",
-          "{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"chat:write\",\"provided\":"
-          "\"users:read\"}",
-          -1, ERR_AUTH, "chat.postMessage: missing_scope (needs chat:write; has users:read)", 1,
-          0 },
-        { "dead token", 200, "", "{\"ok\":false,\"error\":\"token_revoked\"}", -1, ERR_AUTH,
-          "chat.postMessage: token_revoked", 1, 0 },
-        { "what is wrong with blocks is carried", 200, "",
-          "{\"ok\":false,\"error\":\"invalid_blocks\",\"response_metadata\":{\"messages\":["
-          "\"[ERROR] must be a string [json-pointer:/blocks/0/text]\"]}}",
-          -1, ERR_INPUT,
-          "chat.postMessage: invalid_blocks ([ERROR] must be a string "
-          "[json-pointer:/blocks/0/text])",
-          1, 0 },
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
         struct fixture f;
 
         set_up(&f);
-        peer_script(f.peer, "chat.postMessage", cases[i].status, cases[i].headers,
-                    cases[i].body, false);
-        CHECK_INT(post(&f), cases[i].want_rc, cases[i].because);
-        CHECK_INT(f.err.kind, cases[i].kind, cases[i].because);
-        CHECK_TEXT(f.err.message, cases[i].message, cases[i].because);
-        CHECK_INT(peer_count(f.peer, "chat.postMessage"), cases[i].posts, cases[i].because);
-        CHECK_INT(peer_count(f.peer, "conversations.replies"), cases[i].lookups,
-                  cases[i].because);
+        peer_script(f.peer, "chat.postMessage", classes[i].status, classes[i].headers,
+                    classes[i].body, false);
+        CHECK_INT(post(&f), classes[i].want_rc, classes[i].because);
+        CHECK_INT(f.err.kind, classes[i].kind, classes[i].because);
+        CHECK_TEXT(f.err.message, classes[i].message, classes[i].because);
+        CHECK_INT(peer_count(f.peer, "chat.postMessage"), classes[i].posts, classes[i].because);
+        CHECK_INT(peer_count(f.peer, "conversations.replies"), classes[i].lookups,
+                  classes[i].because);
         tear_down(&f);
     }
 }
@@ -212,6 +232,21 @@ static void a_post_that_did_arrive_is_found_and_not_repeated(void **state)
         CHECK_HOLDS(peer_body(f.peer, cases[i].method, 0), "include_all_metadata=true", "");
         tear_down(&f);
     }
+}
+
+static void another_post_of_ours_is_not_taken_for_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    CHECK_INT(post(&f), 0, f.err.message);
+    peer_script(f.peer, "chat.postMessage", 500, "", "", false);
+    CHECK_INT(slack_post_markdown(f.web, "C1", "1.1", "more", "key/1", f.ts, &f.err), 0,
+              f.err.message);
+    CHECK_INT(peer_count(f.peer, "chat.postMessage"), 3, "its key is not there: sent again");
+    CHECK_TEXT(f.ts, "1700000000.000002", "");
+    tear_down(&f);
 }
 
 static void a_refused_look_up_posts_again_rather_than_losing_the_answer(void **state)
@@ -500,7 +535,8 @@ static void more_channels_than_slots_forget_the_longest_idle(void **state)
     slack_limits_freeze(limits, "chat.postMessage", "CF", 0, 1000000000);
     for (int i = 0; i < 1000; i++) {
         snprintf(channel, sizeof(channel), "C%d", i);
-        CHECK_INT(slack_limits_take(limits, "chat.postMessage", channel, i * 1000), 0, channel);
+        CHECK_INT(slack_limits_take(limits, "chat.postMessage", channel, (int64_t)i * 1000), 0,
+                  channel);
     }
     CHECK_INT(slack_limits_take(limits, "chat.postMessage", "CF", 1000000) > 0, true,
               "a frozen channel is kept");
@@ -520,10 +556,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(posts_carry_token_markdown_metadata_and_no_unfurls),
         TEST(one_connection_serves_many_calls),
+        TEST(a_kept_connection_that_ended_meanwhile_is_no_failure),
         TEST(identity_comes_from_body_and_scopes_header),
         TEST(users_are_judged_by_what_slack_says),
         TEST(each_answer_is_treated_as_its_class),
         TEST(a_post_that_did_arrive_is_found_and_not_repeated),
+        TEST(another_post_of_ours_is_not_taken_for_it),
         TEST(a_refused_look_up_posts_again_rather_than_losing_the_answer),
         TEST(some_errors_are_as_good_as_success),
         TEST(appends_that_may_have_run_are_not_repeated),

@@ -1,0 +1,153 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+static char directory[256];
+
+static char *path_to(const char *name)
+{
+    return xasprintf("%s/%s", directory, name);
+}
+
+static void what_is_written_is_read_back_whole(void)
+{
+    AUTO_FREE char *path = path_to("a");
+    AUTO_FREE char *big = xcalloc(100000, 1);
+    AUTO_BUF struct buf bytes = { 0 };
+    struct err err = { 0 };
+    struct stat info;
+
+    memset(big, 'x', 99999);
+    big[5] = '\0';
+    buf_init(&bytes, 1 << 20);
+    CHECK_INT(file_write(path, big, 99999, 0640, &err), 0, err.message);
+    CHECK_INT(file_read(path, &bytes, &err), 0, err.message);
+    CHECK_INT(bytes.len, 99999, "all of it");
+    CHECK_INT(memcmp(buf_text(&bytes), big, 99999), 0, "all of it");
+    CHECK_INT(stat(path, &info), 0, "there");
+    CHECK_INT(info.st_mode & 0777, 0640, "the mode asked for");
+
+    buf_clear(&bytes);
+    CHECK_INT(file_write(path, "b", 1, 0640, &err), 0, "over an existing one");
+    CHECK_INT(file_read(path, &bytes, &err), 0, err.message);
+    CHECK_TEXT(buf_text(&bytes), "b", "nothing of the old one is left");
+}
+
+static void a_file_over_the_limit_is_refused(void)
+{
+    AUTO_FREE char *path = path_to("long");
+    AUTO_BUF struct buf bytes = { 0 };
+    struct err err = { 0 };
+
+    buf_init(&bytes, 4);
+    CHECK_INT(file_write(path, "12345", 5, 0600, &err), 0, err.message);
+    CHECK_INT(file_read(path, &bytes, &err), -1, "five into four");
+    CHECK_INT(err.kind, ERR_INPUT, "not the system's fault");
+    CHECK_HOLDS(err.message, "longer than 4 bytes", "says why");
+}
+
+static void what_cannot_be_is_said_with_its_reason(void)
+{
+    AUTO_FREE char *absent = path_to("absent/file");
+    AUTO_FREE char *plain = path_to("plain");
+    AUTO_FREE char *below = path_to("plain/below");
+    AUTO_BUF struct buf bytes = { 0 };
+    struct err err = { 0 };
+
+    buf_init(&bytes, 10);
+    CHECK_INT(file_read(absent, &bytes, &err), -1, "absent");
+    CHECK_INT(err.kind, ERR_SYSTEM, "absent");
+    CHECK_HOLDS(err.message, "No such file", "absent");
+    CHECK_INT(file_read(directory, &bytes, &err), -1, "a directory");
+    CHECK_INT(file_write(absent, "x", 1, 0600, &err), -1, "no such directory");
+    CHECK_HOLDS(err.message, "No such file", "no such directory");
+    CHECK_INT(file_write(plain, "x", 1, 0600, &err), 0, err.message);
+    CHECK_INT(file_make_dirs(below, 0700, &err), -1, "a file is in the way");
+    CHECK_INT(file_make_dirs(plain, 0700, &err), -1, "a file has that name");
+    CHECK_HOLDS(err.message, "is not a directory", "a file has that name");
+    CHECK_INT(file_make_dirs("", 0700, &err), -1, "no name at all");
+}
+
+static void a_failed_write_leaves_the_old_file_and_nothing_else(void)
+{
+    AUTO_FREE char *folder = path_to("busy");
+    AUTO_FREE char *target = path_to("busy/target");
+    AUTO_FREE char *inside = path_to("busy/target/inside");
+    struct err err = { 0 };
+
+    /* A directory that is not empty cannot be renamed over. */
+    CHECK_INT(file_make_dirs(inside, 0700, &err), 0, err.message);
+    CHECK_INT(file_write(target, "x", 1, 0600, &err), -1, "in the way");
+    CHECK_INT(rmdir(inside), 0, "still there");
+    CHECK_INT(rmdir(target), 0, "still there");
+    CHECK_INT(rmdir(folder), 0, "no temporary file was left");
+}
+
+static void directories_are_made_with_their_parents(void)
+{
+    AUTO_FREE char *path = path_to("one/two/three");
+    AUTO_FREE char *middle = path_to("one/two");
+    struct err err = { 0 };
+    struct stat info;
+
+    CHECK_INT(file_make_dirs(path, 0700, &err), 0, err.message);
+    CHECK_INT(file_make_dirs(path, 0700, &err), 0, "again is fine");
+    CHECK_INT(stat(middle, &info), 0, "there");
+    CHECK_INT(info.st_mode & 0777, 0700, "each with the mode");
+}
+
+static void removing_a_tree_never_follows_a_link(void)
+{
+    AUTO_FREE char *tree = path_to("tree");
+    AUTO_FREE char *deep = path_to("tree/a/b");
+    AUTO_FREE char *link_path = path_to("tree/a/link");
+    AUTO_FREE char *outside = path_to("outside");
+    AUTO_FREE char *kept = path_to("outside/kept");
+    struct err err = { 0 };
+
+    CHECK_INT(file_make_dirs(deep, 0700, &err), 0, err.message);
+    CHECK_INT(file_make_dirs(outside, 0700, &err), 0, err.message);
+    CHECK_INT(file_write(kept, "x", 1, 0600, &err), 0, err.message);
+    CHECK_INT(symlink(outside, link_path), 0, "a way out");
+    CHECK_INT(file_remove_tree(tree, &err), 0, err.message);
+    CHECK_INT(access(tree, F_OK), -1, "gone");
+    CHECK_INT(access(kept, F_OK), 0, "what the link points to is not");
+    CHECK_INT(file_remove_tree(tree, &err), 0, "absent is fine");
+    CHECK_INT(file_remove_tree(kept, &err), 0, "one file is a tree, too");
+    CHECK_INT(access(kept, F_OK), -1, "gone");
+}
+
+static int make_directory(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+
+    (void)state;
+    umask(0);
+    snprintf(directory, sizeof(directory), "%s/threadkeeper-file.XXXXXX",
+             parent ? parent : "/tmp");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    return file_remove_tree(directory, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_written_is_read_back_whole),
+        TEST(a_file_over_the_limit_is_refused),
+        TEST(what_cannot_be_is_said_with_its_reason),
+        TEST(a_failed_write_leaves_the_old_file_and_nothing_else),
+        TEST(directories_are_made_with_their_parents),
+        TEST(removing_a_tree_never_follows_a_link),
+    };
+
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
