@@ -202,6 +202,7 @@ static void *run_thread(void *context)
     bool is_paid = true;
     int64_t owed_us;
 
+    pthread_setname_np(pthread_self(), "catchup");
     while (is_paid && (owed_us = next_owed(catchup)) != 0) {
         is_paid = pay(catchup, owed_us);
         settle_owed(catchup, is_paid);
