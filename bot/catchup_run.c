@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "bot/app.h"
 #include "bot/catchup.h"
 #include "bot/intake.h"
@@ -173,8 +174,8 @@ static void collect(void *context, struct slack_event *event)
 
 static int compare_events(const void *a, const void *b)
 {
-    return slack_compare_ts(((const struct slack_event *)a)->ts,
-                            ((const struct slack_event *)b)->ts);
+    return decimal_compare(((const struct slack_event *)a)->ts,
+                           ((const struct slack_event *)b)->ts);
 }
 
 static bool is_direct(const char *channel)
@@ -290,7 +291,7 @@ static int ask(struct catchup_run *run, size_t place, bool of_channel, struct er
         return 0;
     snprintf(day_ago, sizeof(day_ago), "%" PRId64 ".000000",
              (clock_wall_us() - DAY_US) / 1000000);
-    if (slack_compare_ts(reading.oldest, day_ago) < 0)
+    if (decimal_compare(reading.oldest, day_ago) < 0)
         reading.oldest = day_ago;
     if (read_and_deliver(run, &reading, err) == 0)
         return 0;
