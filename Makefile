@@ -55,6 +55,7 @@ DOUBLE_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard tests/agent_double/*.c))
 HARNESS_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/scenario/harness*.c))
 UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
+DEMO           := $B/tests/scenario/demo
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
 BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
 BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
@@ -66,8 +67,14 @@ TK_DOUBLE := $(CURDIR)/$B/tests/agent_double/cursor-agent
 PROGRAMS  := $B/threadkeeper $B/tests/slack_lab/slack_lab $B/tests/agent_double/cursor-agent
 export VARIANT TK_BIN TK_LAB TK_DOUBLE
 
+# A target that anyone may call first installs what is missing; only then may make look at the
+# rest, hence the second make. It uses every processor unless -j was given.
+AGAIN = --no-print-directory $(if $V,,-s) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .PHONY: all
-all: $B/threadkeeper ## build build/release/threadkeeper
+all: ## build build/release/threadkeeper
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $B/threadkeeper
 
 $B/threadkeeper: $B/bot/main.o $(LIB)
 	$(SAY) link $@
@@ -88,7 +95,7 @@ $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # A scenario starts the three programs, so they are built first; it does not link them.
-$(SCENARIO_TESTS): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(SCENARIO_TESTS) $(DEMO): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -110,10 +117,6 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) cc $@
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-# A target that anyone may call first installs what is missing; only then may make look at the
-# rest, hence the second make. It uses every processor unless -j was given.
-AGAIN = --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check tests asan tsan valgrind coverage
 check: ## run every test; ends with "N passed, N failed"
@@ -149,7 +152,7 @@ fuzzers: $(FUZZERS)
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 	@scripts/install-deps
-	@$(MAKE) $(AGAIN) programs
+	@$(MAKE) $(AGAIN) programs $(DEMO)
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
@@ -186,7 +189,7 @@ DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper
 ETC_FILE := /etc/threadkeeper/threadkeeper.yaml
 
 .PHONY: install uninstall clean help
-install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
+install: all ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)

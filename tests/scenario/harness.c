@@ -24,7 +24,7 @@
 #define MESSAGE_BYTES 16384
 #define LOG_SHOWN     6000 /* bytes of the daemon's log that go with a failure */
 #define ARGS_MAX      32
-#define LOG_MAX_BYTES (64 * 1024 * 1024)
+#define LOG_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 static _Noreturn void print_and_abort(const char *message)
 {
@@ -78,7 +78,7 @@ int64_t harness_limit_ms(int64_t ms)
     return ms * slowness();
 }
 
-static void pause_ms(long ms)
+void harness_pause_ms(long ms)
 {
     struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
@@ -100,9 +100,10 @@ static const char *program(const char *variable, const char *otherwise)
 
 /* Runs in the child: dies with us, writes its stdout and stderr there, leads no group of ours.
  */
-static _Noreturn void become(char *const *args, int out, int err)
+static _Noreturn void become(char *const *args, int in, int out, int err)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
     execvp(args[0], args);
@@ -110,12 +111,12 @@ static _Noreturn void become(char *const *args, int out, int err)
     _exit(127);
 }
 
-static pid_t spawn(char *const *args, int out, int err)
+pid_t harness_spawn(char *const *args, int in, int out, int err)
 {
     pid_t pid = fork();
 
     if (pid == 0)
-        become(args, out, err);
+        become(args, in, out, err);
     return pid;
 }
 
@@ -155,15 +156,13 @@ static bool read_ready_line(struct harness *harness, int fd)
 
 static bool start_lab(struct harness *harness)
 {
-    char *args[] = {
-        (char *)(uintptr_t)program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL
-    };
+    const char *args[] = { program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL };
     int ends[2];
     bool ready;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
-    harness->lab_pid = spawn(args, ends[1], STDERR_FILENO);
+    harness->lab_pid = harness_spawn(args, STDIN_FILENO, ends[1], STDERR_FILENO);
     close(ends[1]);
     ready = harness->lab_pid > 0 && read_ready_line(harness, ends[0]);
     close(ends[0]);
@@ -274,6 +273,7 @@ void harness_free(struct harness *harness)
     if (!harness)
         return;
     end_process(&harness->daemon_pid);
+    harness_end_runs(harness);
     end_process(&harness->lab_pid);
     http_free(harness->http);
     if (*harness->dir && !getenv("TK_KEEP")) /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -295,14 +295,14 @@ void harness_set(struct harness *harness, const char *section, const char *line)
     set_value(harness, section, key, "%s", colon + 1 + strspn(colon + 1, " "));
 }
 
-static void write_config(struct harness *harness)
+void harness_write_config(struct harness *harness)
 {
     struct buf yaml;
     struct err err = { 0 };
     const char *section;
     json_t *keys;
 
-    buf_init(&yaml, 1024 * 1024);
+    buf_init(&yaml, LOG_MAX_BYTES);
     json_object_foreach(harness->config, section, keys)
     {
         const char *key;
@@ -326,6 +326,28 @@ void set_scenario(struct harness *harness, const char *scenario)
     snprintf(path, sizeof(path), "%s/fake-cursor-agent.scenario", harness->workspace);
     if (file_write(path, scenario, strlen(scenario), 0644, &err) < 0)
         harness_fail(harness, "%s", err.message);
+}
+
+static char *gate_path(const struct harness *harness)
+{
+    return xasprintf("%s/gate", harness->workspace);
+}
+
+void open_gate(struct harness *harness)
+{
+    AUTO_FREE char *path = gate_path(harness);
+    struct err err = { 0 };
+
+    if (file_write(path, "", 0, 0600, &err) < 0)
+        harness_fail(harness, "%s", err.message);
+}
+
+void shut_gate(struct harness *harness)
+{
+    AUTO_FREE char *path = gate_path(harness);
+
+    if (unlink(path) < 0)
+        harness_fail(harness, "the gate was not open");
 }
 
 const char *harness_dir(const struct harness *harness)
@@ -360,28 +382,37 @@ int harness_admin_port(const struct harness *harness)
 
 /* --- the daemon -------------------------------------------------------------------------- */
 
-void daemon_launch(struct harness *harness)
+size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
 {
-    AUTO_FREE char *wrap = xstrdup(program("TK_WRAP", ""));
-    char *args[ARGS_MAX];
-    char *rest = wrap;
+    char *rest = xstrdup(program("TK_WRAP", ""));
     char *word;
     size_t count = 0;
-    AUTO_FD int log = open_log(harness->log_path);
 
-    if (harness->daemon_pid)
-        harness_fail(harness, "the daemon runs already");
-    write_config(harness);
-    while ((word = strsep(&rest, " ")) && count < ARGS_MAX - 5) {
+    *ret_wrap = rest;
+    while ((word = strsep(&rest, " ")) && count + 1 < size) {
         if (*word)
             args[count++] = word;
     }
     args[count++] = (char *)(uintptr_t)program("TK_BIN", "build/release/threadkeeper");
+    return count;
+}
+
+void daemon_launch(struct harness *harness)
+{
+    AUTO_FREE char *wrap = NULL;
+    char *args[ARGS_MAX];
+    size_t count;
+    AUTO_FD int log = open_log(harness->log_path);
+
+    if (harness->daemon_pid)
+        harness_fail(harness, "the daemon runs already");
+    harness_write_config(harness);
+    count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
     args[count++] = (char *)(uintptr_t) "run";
     args[count++] = (char *)(uintptr_t) "-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
-    harness->daemon_pid = spawn(args, log, log);
+    harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);
     if (harness->daemon_pid < 0)
         harness_fail(harness, "cannot start the daemon");
 }
@@ -419,6 +450,11 @@ void daemon_signal(struct harness *harness, int signum)
         harness_fail(harness, "there is no daemon to signal");
 }
 
+int harness_exit_status(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
 int daemon_wait_exit(struct harness *harness)
 {
     int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
@@ -427,10 +463,10 @@ int daemon_wait_exit(struct harness *harness)
     while (waitpid(harness->daemon_pid, &status, WNOHANG) == 0) {
         if (clock_now_ms() > until)
             harness_fail(harness, "the daemon does not end");
-        pause_ms(STEP_MS);
+        harness_pause_ms(STEP_MS);
     }
     harness->daemon_pid = 0;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return harness_exit_status(status);
 }
 
 int daemon_stop(struct harness *harness)

@@ -148,7 +148,9 @@ static bool next_spec(const char **args, struct spec *ret_spec)
 
     const char *colon = memchr(word, ':', len);
 
-    ret_spec->type = colon ? colon[1] : 's';
+    ret_spec->type = 's';
+    if (colon)
+        ret_spec->type = colon[1];
     *args = word + len;
     return true;
 }
@@ -256,7 +258,7 @@ static void decode_form(char *text)
             *out++ = ' ';
         } else if (*in == '%' && isxdigit((unsigned char)in[1]) &&
                    isxdigit((unsigned char)in[2])) {
-            *out++ = (char)(hex_digit(in[1]) << 4 | hex_digit(in[2]));
+            *out++ = (char)(unsigned char)(hex_digit(in[1]) << 4 | hex_digit(in[2]));
             in += 2;
         } else {
             *out++ = *in;
@@ -566,6 +568,7 @@ static bool fail_before(struct request *request, struct call *call, const struct
 static void run_and_answer(struct request *request, struct call *call,
                            const struct method *method, const struct fault *fault)
 {
+    static const char garbage[] = "\x01{\"ok\":tr\xff\xfe garbage";
     const char *error = run_call(request, call, method);
     int status = fault->kind == FAULT_HTTP_500_EXECUTED ? 500 : 200;
 
@@ -579,8 +582,7 @@ static void run_and_answer(struct request *request, struct call *call,
     if (fault->kind == FAULT_DROP_EXECUTED)
         request->drop = true;
     else if (fault->kind == FAULT_GARBAGE)
-        request_answer(request, 200, "application/json", "", "\x01{\"ok\":tr\xff\xfe garbage",
-                       21);
+        request_answer(request, 200, "application/json", "", garbage, sizeof(garbage) - 1);
     else if (fault->kind == FAULT_HTTP_500_EXECUTED)
         answer_call(request, call, "internal_error", 500, "");
     else

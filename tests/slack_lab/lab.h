@@ -27,7 +27,7 @@
 #define LAB_APP_TOKEN "xapp-1-A0LAB-100-0123456789abcdef0123456789abcdef"
 #define LAB_BOT_TOKEN "xoxb-100-200-labLabLabLabLabLabLabLab"
 
-#define LAB_BODY_MAX_BYTES (32 * 1024 * 1024)
+#define LAB_BODY_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define LAB_RETRIES_MAX    3
 
 struct lws_context;
@@ -53,6 +53,7 @@ struct settings {
     int64_t stream_cap_bytes;
     int64_t status_life_ms;
     int64_t post_interval_ms; /* per channel, for chat.postMessage; 0: not limited */
+    bool hello;               /* false: a new link is left without a word */
     bool echo;                /* tell the app about its own messages too */
     bool streams;             /* false: chat.*Stream answer unknown_method */
     bool sessions;            /* false: agents.sessions.* answer feature_disabled */
