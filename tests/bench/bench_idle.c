@@ -24,9 +24,10 @@
 #define KB_PER_MB    1024.0
 #define BYTES_PER_MB 1e6
 
-static void measure_start(struct harness *harness, const char *program)
+static void measure_start(struct harness *harness, char *program)
 {
-    char *const version[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "version", NULL };
+    char word[] = "version";
+    char *const version[] = { program, word, NULL };
     int64_t offset_us = lab_clock_offset_us(harness);
     int64_t took_us[STARTS];
 
@@ -124,7 +125,7 @@ static void print_size(const char *program)
 
 int main(void)
 {
-    const char *program = getenv("TK_BIN"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    char *program = getenv("TK_BIN"); /* NOLINT(concurrency-mt-unsafe): one thread */
     struct harness *harness = harness_new();
 
     if (!program || !harness) {
