@@ -26,7 +26,7 @@
 
 static void measure_start(struct harness *harness, const char *program)
 {
-    char *const version[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "version", NULL };
+    char *const version[] = { (char *)program, (char *)"version", NULL };
     int64_t offset_us = lab_clock_offset_us(harness);
     int64_t took_us[STARTS];
 
