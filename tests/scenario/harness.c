@@ -265,6 +265,56 @@ static void end_process(pid_t *pid)
     *pid = 0;
 }
 
+/* SIGTERM, so that a tool which watches the daemon can say what it leaks. */
+static bool ends_well(pid_t *pid, const char *name)
+{
+    int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
+    int status = 0;
+
+    kill(*pid, SIGTERM);
+    while (waitpid(*pid, &status, WNOHANG) == 0) {
+        if (clock_now_ms() > until) {
+            fprintf(stderr, "harness: the %s does not end\n", name);
+            return false;
+        }
+        pause_ms(STEP_MS);
+    }
+    *pid = 0;
+    if (status != 0)
+        fprintf(stderr, "harness: the %s ended with wait status %d\n", name, status);
+    return status == 0;
+}
+
+/* Sanitizers and valgrind write where the daemon writes. */
+static bool has_report(struct harness *harness)
+{
+    static const char *const marks[] = { "Sanitizer", "runtime error:", "\n==" };
+    const char *log = daemon_log(harness);
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        const char *report = strstr(log, marks[i]);
+
+        if (report) {
+            fprintf(stderr, "harness: a tool reports:\n%s\n", report);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool harness_end(struct harness *harness)
+{
+    bool is_good = true;
+
+    if (harness->daemon_pid > 0)
+        is_good = ends_well(&harness->daemon_pid, "daemon");
+    is_good = !has_report(harness) && is_good;
+    harness_end_runs(harness);
+    if (harness->lab_pid > 0)
+        is_good = ends_well(&harness->lab_pid, "lab") && is_good;
+    return is_good;
+}
+
 void harness_free(struct harness *harness)
 {
     struct err err = { 0 };
