@@ -117,7 +117,7 @@ static void noise_around_a_good_answer_does_not_matter(void **state)
         { "splitutf8", "caf\xc3\xa9", "a character cut by a pause" },
         { "orphan", "Now you ask", "leaves a child that holds stdout" },
         { "orphansid", "Now you ask", "leaves a daemon" },
-        { "errflood", "Now you ask", "floods stderr" },
+        { "errflood bytes=4194304", "Now you ask", "floods stderr" },
     };
     struct harness *h = *state;
 
