@@ -135,6 +135,7 @@ static void end_world(struct world *world)
     buf_deinit(&world->last);
     peer_deinit(&world->peer);
     http_cleanup();
+    memset(world, 0, sizeof(*world)); /* for the next of a loop */
 }
 
 static struct peer_connection *websocket(struct world *world, unsigned n)
