@@ -156,7 +156,8 @@ static bool read_ready_line(struct harness *harness, int fd)
 
 static bool start_lab(struct harness *harness)
 {
-    const char *args[] = { program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL };
+    char *args[] = { (char *)program("TK_LAB", "build/release/tests/slack_lab/slack_lab"),
+                     NULL };
     int ends[2];
     bool ready;
 
@@ -278,7 +279,7 @@ static bool ends_well(pid_t *pid, const char *name)
             fprintf(stderr, "harness: the %s does not end\n", name);
             return false;
         }
-        pause_ms(STEP_MS);
+        harness_pause_ms(STEP_MS);
     }
     *pid = 0;
     if (status != 0)
@@ -443,7 +444,7 @@ size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
         if (*word)
             args[count++] = word;
     }
-    args[count++] = (char *)(uintptr_t)program("TK_BIN", "build/release/threadkeeper");
+    args[count++] = (char *)program("TK_BIN", "build/release/threadkeeper");
     return count;
 }
 
@@ -458,8 +459,8 @@ void daemon_launch(struct harness *harness)
         harness_fail(harness, "the daemon runs already");
     harness_write_config(harness);
     count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
-    args[count++] = (char *)(uintptr_t) "run";
-    args[count++] = (char *)(uintptr_t) "-c";
+    args[count++] = (char *)"run";
+    args[count++] = (char *)"-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
     harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);
