@@ -55,8 +55,10 @@ DOUBLE_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard tests/agent_double/*.c))
 HARNESS_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/scenario/harness*.c))
 UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
+DEMO           := $B/tests/scenario/demo
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(wildcard tests/scenario/test_*.c))
-BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
+BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 TK_BIN    := $(CURDIR)/$B/threadkeeper
@@ -87,11 +89,11 @@ $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # A scenario starts the three programs, so they are built first; it does not link them.
-$(SCENARIO_TESTS): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(SCENARIO_TESTS) $(DEMO): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BENCHES): $B/%: $B/%.o $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
+$(BENCHES): $B/%: $B/%.o $(BENCH_OBJ) $(HARNESS_OBJ) $(LIB) | $(PROGRAMS)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -148,7 +150,7 @@ fuzzers: $(FUZZERS)
 .PHONY: demo bench clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 	@scripts/install-deps
-	@$(MAKE) $(AGAIN) programs
+	@$(MAKE) $(AGAIN) programs $(DEMO)
 	@scripts/demo
 
 bench: ## measure, beside the floor of this machine
@@ -164,6 +166,7 @@ programs: $(PROGRAMS)
 
 .PHONY: benches
 benches: $(BENCHES)
+	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
 	@set -e; for bench in $(BENCHES); do $$bench; done
 
 .PHONY: lint format

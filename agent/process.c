@@ -23,9 +23,10 @@
 #define ENVIRON_MAX_BYTES ((size_t)1024 * 1024)
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t *watched_pids; /* guarded by registry_lock, as are the next two */
+static pid_t *watched_pids; /* guarded by registry_lock, as are the next three */
 static size_t watched_count;
 static size_t watched_capacity;
+static unsigned spawning; /* children that are being born and not watched yet */
 
 /* Reads a file of /proc, whose size is not known beforehand. False when it cannot be read. */
 static bool read_proc(const char *path, struct buf *out)
@@ -316,12 +317,18 @@ int process_spawn(const char *path, const posix_spawn_file_actions_t *actions,
     int errnum = 0;
     char text[128];
 
-    /* Locked over both steps: a child that ends at once must not be taken for an orphan. */
+    /* Not locked over posix_spawn, which takes its time: the loop wants this lock, too. But a
+     * child that ends at once must not be taken for an orphan, so none is taken meanwhile. */
     pthread_mutex_lock(&registry_lock);
+    spawning++;
+    pthread_mutex_unlock(&registry_lock);
     errnum = posix_spawn(&pid, path, actions, attributes, argv, environment);
+    pthread_mutex_lock(&registry_lock);
+    spawning--;
     if (errnum == 0)
         watch_locked(pid);
     pthread_mutex_unlock(&registry_lock);
+    agent_reap_first_orphans(); /* those that were left meanwhile */
     if (errnum != 0)
         return err_set(err, ERR_SYSTEM, "start %s: %s", path,
                        err_errno_text(errnum, text, sizeof(text)));
@@ -350,33 +357,38 @@ void process_reap(pid_t pid)
     pthread_mutex_unlock(&registry_lock);
 }
 
-/* Reaps `pid` unless a run waits for it; false when one does. */
+/* Reaps `pid` unless a run waits for it, or might; then it is false. */
 static bool reap_orphan(pid_t pid)
 {
     siginfo_t info;
     bool is_orphan = false;
 
     pthread_mutex_lock(&registry_lock);
-    is_orphan = find_watched_locked(pid) == watched_count;
+    is_orphan = spawning == 0 && find_watched_locked(pid) == watched_count;
     if (is_orphan)
         waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
     pthread_mutex_unlock(&registry_lock);
     return is_orphan;
 }
 
+bool agent_reap_first_orphans(void)
+{
+    siginfo_t info;
+
+    do {
+        memset(&info, 0, sizeof(info));
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+            return true;
+    } while (reap_orphan(info.si_pid));
+    return false;
+}
+
 void agent_reap_orphans(void)
 {
     struct snapshot all = { 0 };
 
-    for (;;) {
-        siginfo_t info;
-
-        memset(&info, 0, sizeof(info));
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-            return;
-        if (!reap_orphan(info.si_pid))
-            break;
-    }
+    if (agent_reap_first_orphans())
+        return;
     /* A zombie that a run waits for hides those behind it from P_ALL: look at each child. */
     snapshot_take(&all);
     for (size_t i = 0; i < all.count; i++) {

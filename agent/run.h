@@ -13,7 +13,7 @@
  * (text).
  *
  * Owns:    the child process (reaped here), its descriptors, never the directory.
- * Threads: worker; agent_reap_orphans() on the loop.
+ * Threads: worker; agent_reap_first_orphans() on the loop.
  */
 #ifndef AGENT_RUN_H
 #define AGENT_RUN_H
@@ -137,9 +137,12 @@ void agent_run_free(struct agent_run *run, bool keep_running);
 int agent_run_remove(const char *runs_dir, const char *run_id, struct err *err);
 
 /*
- * Reaps children that no run waits for (orphans of agents come to us: the daemon is their
- * subreaper). Call it on SIGCHLD.
+ * Reap children that no run waits for: orphans of agents come to us, the daemon is their
+ * subreaper. The first is for SIGCHLD on the loop: a few system calls, never a wait; it stops,
+ * false, at a zombie that a run waits for. The second goes on behind it, which takes a look at
+ * every process of the machine; each run does so at its end. Any but the loop.
  */
+bool agent_reap_first_orphans(void);
 void agent_reap_orphans(void);
 int agent_become_subreaper(struct err *err); /* startup */
 

@@ -1,6 +1,6 @@
 /*
- * decimal.h - the order of numbers that must stay text, such as "1763600000.123459": a double would
- * lose their last digits.
+ * decimal.h - the order of numbers that must stay text, such as "1763600000.123459": a double
+ * would lose their last digits.
  *
  * Threads: any.
  */
@@ -8,8 +8,8 @@
 #define BASE_DECIMAL_H
 
 /*
- * Below, at or above 0 as `a` is before, at or after `b`: the whole part as a number of any length,
- * then the fraction. What is no number is compared as bytes, so "" is before all.
+ * Below, at or above 0 as `a` is before, at or after `b`: the whole part as a number of any
+ * length, then the fraction. What is no number is compared as bytes, so "" is before all.
  */
 int decimal_compare(const char *a, const char *b);
 

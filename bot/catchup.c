@@ -424,8 +424,8 @@ static bool pay(struct catchup *catchup, int64_t owed_us)
     bool is_paid;
     char took[32];
 
-    metric_add(catchup->runs, 1);
     save_owed(catchup, owed_us);
+    metric_add(catchup->runs, 1);
     run->catchup = catchup;
     run->web = open_web(catchup);
     for (unsigned round = 1; !(is_paid = run_round(run, owed_us, &err) == 0); round++) {

@@ -318,7 +318,7 @@ static void on_signal(void *context, int signal_number)
         reload(daemon);
         break;
     case SIGCHLD:
-        agent_reap_orphans();
+        agent_reap_first_orphans();
         break;
     default:
         break;

@@ -24,7 +24,8 @@ struct lane {
     TAILQ_HEAD(waiting_list, waiting) waiting;
     struct person *person; /* in whose queue it is; NULL when in none */
     bool is_running;
-    int cancel_fd; /* of the worker that runs it */
+    bool wants_reset; /* once the running turn is over */
+    int cancel_fd;    /* of the worker that runs it */
     char *running_user;
     char *running_channel;
     char *running_thread;
@@ -272,6 +273,7 @@ static void start_lane_locked(struct dispatch *dispatch, struct lane *lane, int 
 {
     fill_batch_locked(dispatch, lane, batch);
     lane->is_running = true;
+    lane->wants_reset = false;
     lane->cancel_fd = cancel_fd;
     lane->running_user = xstrdup(batch->entries[0]->user);
     lane->running_channel = xstrdup(batch->entries[0]->channel);
@@ -458,6 +460,32 @@ struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *ch
     }
     pthread_mutex_unlock(&dispatch->lock);
     return found;
+}
+
+bool dispatch_mark_reset(struct dispatch *dispatch, const char *conversation)
+{
+    struct lane *lane;
+    bool is_running;
+
+    pthread_mutex_lock(&dispatch->lock);
+    HASH_FIND(hh, dispatch->lanes, conversation, strlen(conversation), lane);
+    is_running = lane && lane->is_running;
+    if (is_running)
+        lane->wants_reset = true;
+    pthread_mutex_unlock(&dispatch->lock);
+    return is_running;
+}
+
+bool dispatch_wants_reset(struct dispatch *dispatch, const struct dispatch_batch *batch)
+{
+    const struct lane *lane;
+    bool wants;
+
+    pthread_mutex_lock(&dispatch->lock);
+    HASH_FIND(hh, dispatch->lanes, batch->conversation, strlen(batch->conversation), lane);
+    wants = lane && lane->wants_reset;
+    pthread_mutex_unlock(&dispatch->lock);
+    return wants;
 }
 
 /* ---- figures ------------------------------------------------------------------------------

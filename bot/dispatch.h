@@ -85,6 +85,14 @@ unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *
 struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
                                        const char *ts);
 
+/*
+ * For a conversation that begins afresh (!new) while a turn of it runs: true when one does, and
+ * then dispatch_wants_reset() tells its worker before dispatch_finish() that its turn belongs
+ * to the past.
+ */
+bool dispatch_mark_reset(struct dispatch *dispatch, const char *conversation);
+bool dispatch_wants_reset(struct dispatch *dispatch, const struct dispatch_batch *batch);
+
 struct dispatch_figures {
     size_t waiting;
     size_t running;

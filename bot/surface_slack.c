@@ -12,6 +12,8 @@ struct surface_slack {
     char *channel;
     char *thread_ts;
     char *key;
+    int64_t since_s;
+    bool is_resumed;
 };
 
 static struct surface_slack *from(struct surface *surface)
@@ -26,6 +28,7 @@ static void begin(struct surface *surface, int64_t now_ms)
 
 static int resume(struct surface *surface, const char *state, struct err *err)
 {
+    from(surface)->is_resumed = true;
     return slack_reply_resume(from(surface)->reply, state, err);
 }
 
@@ -63,6 +66,10 @@ static int failed(struct surface *surface, const char *sentence, const char *ret
     char ts[SLACK_TS_MAX_BYTES];
 
     slack_reply_end(slack->reply, "", err); /* the sentence matters more than a lost tail */
+    /* An earlier process may have said it and died before the ledger knew. */
+    if (slack->is_resumed && slack_find_markdown(slack->web, slack->channel, slack->thread_ts,
+                                                 key, slack->since_s, ts, err) == 1)
+        return 0;
     if (!*retry)
         return slack_post_markdown(slack->web, slack->channel, slack->thread_ts, text, key, ts,
                                    err);
@@ -95,7 +102,7 @@ static const struct surface_ops slack_ops = {
 
 struct surface *surface_slack_new(struct slack_web *web,
                                   const struct slack_reply_target *target,
-                                  const struct slack_reply_options *options)
+                                  const struct slack_reply_options *options, int64_t since_s)
 {
     struct surface_slack *slack = xcalloc(1, sizeof(*slack));
 
@@ -105,5 +112,6 @@ struct surface *surface_slack_new(struct slack_web *web,
     slack->channel = xstrdup(target->channel);
     slack->thread_ts = xstrdup(target->thread_ts);
     slack->key = xstrdup(target->key);
+    slack->since_s = since_s;
     return &slack->surface;
 }

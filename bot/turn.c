@@ -1,5 +1,6 @@
 #include "bot/turn.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@
 struct progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct buf denied;     /* what the agent was not allowed to do */
+    struct buf denied; /* what the agent was not allowed to do */
     int64_t ids[DISPATCH_BATCH_MAX];
     char run_id[AGENT_RUN_ID_BYTES];
 };
@@ -219,7 +220,9 @@ static void show_event(struct turn *turn, struct progress *progress,
             surface->ops->append(surface, "\n\n", 2);
         break;
     case AGENT_EVENT_TOOL:
-        status = xstrndup(event->text, event->text_len);
+        /* Slack shows it behind our name: "threadkeeper is reading auth.c". */
+        status = xasprintf("is %.*s", (int)event->text_len, event->text);
+        status[3] = (char)tolower((unsigned char)status[3]);
         surface->ops->set_status(surface, status, clock_now_ms());
         break;
     case AGENT_EVENT_TOOL_DONE:

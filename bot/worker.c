@@ -75,7 +75,10 @@ static struct surface *make_surface(struct worker *worker, const struct config *
                                     const struct ledger_entry *entry, struct reply_owner *owner)
 {
     struct note note;
-    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, entry->attempts);
+    /* The same before and after a restart: the ledger has counted a run that was taken up
+     * again. */
+    unsigned attempt = entry->attempts + (*entry->run_id ? 0 : 1);
+    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, attempt);
     struct slack_reply_options options = {
         .mode = (enum slack_reply_mode)config->slack.reply,
         .features = worker->app->features,
@@ -94,7 +97,8 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     note_parse(entry->attributes, &note);
     target.recipient_team = *note.team ? note.team : worker->app->self.team_id;
     target.is_direct = note.is_direct;
-    surface = surface_slack_new(worker->web, &target, &options);
+    surface =
+        surface_slack_new(worker->web, &target, &options, entry->received_wall_us / 1000000);
     note_deinit(&note);
     return surface;
 }
@@ -154,14 +158,28 @@ void workers_refill(struct app *app, int64_t after_id)
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
 }
 
+/* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before.
+ */
+static void reset_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
+{
+    struct err err = { 0 };
+
+    if (dispatch_wants_reset(worker->app->dispatch, batch) &&
+        memory_conversation_reset(worker->app->memory, batch->conversation, &err) < 0)
+        log_err("!new did not take effect for conversation=%s: %s", batch->conversation,
+                err.message);
+}
+
 static void *run_worker(void *context)
 {
     struct worker *worker = context;
     struct dispatch_batch batch;
     int64_t after_id;
 
+    pthread_setname_np(pthread_self(), "worker");
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
+        reset_if_wanted(worker, &batch);
         dispatch_finish(worker->app->dispatch, &batch);
         if (dispatch_wants_refill(worker->app->dispatch, &after_id))
             workers_refill(worker->app, after_id);

@@ -9,8 +9,8 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
-#include "base/decimal.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 
 #define SHARD_COUNT       16 /* a power of two */
 #define SHARD_BITS        4

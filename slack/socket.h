@@ -105,9 +105,9 @@ unsigned slack_socket_ready_links(const struct slack_socket *socket);
 void slack_socket_print_status(const struct slack_socket *socket, struct buf *out_json_array);
 
 /*
- * Asks apps.connections.open once, for `threadkeeper check`: ERR_AUTH when the token or the app is
- * refused (Slack's error name in the message), ERR_TEMP when Slack cannot be asked. Blocks, so never
- * from the loop.
+ * Asks apps.connections.open once, for `threadkeeper check`: ERR_AUTH when the token or the app
+ * is refused (Slack's error name in the message), ERR_TEMP when Slack cannot be asked. Blocks,
+ * so never from the loop.
  */
 int slack_socket_check_token(const char *api_url, const char *app_token, struct err *err);
 

@@ -112,6 +112,7 @@ static void append_line(const struct scenario *scenario, json_t *record)
 void record_start(const struct scenario *scenario, int argc, char **argv, const char *input,
                   size_t input_len, bool has_input_eof)
 {
+    int64_t at_us = clock_now_us(); /* before the work of looking around */
     AUTO_FREE char *encoded = base64(input, input_len);
     AUTO_FREE char *cwd = getcwd(NULL, 0);
     mode_t mask = umask(077);
@@ -122,13 +123,13 @@ void record_start(const struct scenario *scenario, int argc, char **argv, const 
         return;
     record = json_pack(
         "{s:s, s:o, s:o, s:s*, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:o, "
-        "s:o, s:I}",
+        "s:o, s:I, s:I}",
         "scenario", scenario->name, "argv", strings(argv, argc), "env", strings(environ, -1),
         "cwd", cwd, "pid", (int)getpid(), "pgid", (int)getpgrp(), "sid", (int)getsid(0),
         "stdin", encoded, "stdin_eof", (int)has_input_eof, "fds", open_descriptors(), "blocked",
         signals(true), "ignored", signals(false), "umask", (int)mask, "limit_core",
         limit(RLIMIT_CORE), "limit_fsize", limit(RLIMIT_FSIZE), "at_ms",
-        (json_int_t)clock_now_ms());
+        (json_int_t)clock_now_ms(), "at_us", (json_int_t)at_us);
     if (record)
         append_line(scenario, record);
 }

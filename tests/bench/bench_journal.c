@@ -1,14 +1,12 @@
 /*
  * bench_journal.c - what durability costs: the ledger beside a bare append + fdatasync, both
- * measured in the same run on the same disk. Prints a table; never fails by the clock.
+ * measured in the same run on the same disk.
  *
  *   bench_journal [DIRECTORY]     default: a directory of its own under /tmp
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,15 +15,15 @@
 #include "base/file.h"
 #include "base/metrics.h"
 #include "memory/memory.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/report.h"
 
-#define FLOOR_APPENDS   2000
 #define PACED_EVENTS    5000
 #define PACED_GAP_NS    1000000
 #define BURST_FIRST     10000 /* behind the paced ones: their ts must not repeat */
 #define BURST_EVENTS    100000
 #define BURST_IN_FLIGHT 4096
 #define TURNS           1000
-#define ROW_BYTES       500
 
 struct bench {
     struct memory *memory;
@@ -35,19 +33,6 @@ struct bench {
     _Atomic int finished;
 };
 
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static int64_t quantile(int64_t *sorted, int count, int permille)
-{
-    return sorted[(int64_t)(count - 1) * permille / 1000];
-}
-
 static int64_t cpu_us(void)
 {
     struct timespec now;
@@ -56,39 +41,17 @@ static int64_t cpu_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static int64_t print_row(const char *name, int64_t *latencies, int count, int64_t floor_us)
+static void print_rows(const char *p50, const char *p99, int64_t *latencies, size_t count,
+                       int64_t floor_us)
 {
-    int64_t median;
-
-    qsort(latencies, (size_t)count, sizeof(latencies[0]), compare);
-    median = quantile(latencies, count, 500);
-    printf("%-34s p50 %6lld us  p99 %6lld us", name, (long long)median,
-           (long long)quantile(latencies, count, 990));
-    if (floor_us > 0)
-        printf("  = %.1fx and %.1fx the floor's median", (double)median / (double)floor_us,
-               (double)quantile(latencies, count, 990) / (double)floor_us);
-    printf("\n");
-    return median;
-}
-
-static int64_t measure_floor(const char *directory)
-{
-    AUTO_FREE char *path = xasprintf("%s/floor", directory);
-    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    int64_t latencies[FLOOR_APPENDS];
-    char row[ROW_BYTES];
-
-    memset(row, 'x', sizeof(row));
-    for (int i = 0; i < FLOOR_APPENDS; i++) {
-        int64_t before_us = clock_now_us();
-
-        if (write(fd, row, sizeof(row)) != (ssize_t)sizeof(row) || fdatasync(fd) < 0) {
-            perror("floor");
-            return 0;
-        }
-        latencies[i] = clock_now_us() - before_us;
-    }
-    return print_row("bare append + fdatasync", latencies, FLOOR_APPENDS, 0);
+    report_row(&(struct report_row){ .figure = p50,
+                                     .unit = "us",
+                                     .value = (double)measure_quantile(latencies, count, 500),
+                                     .floor = (double)floor_us });
+    report_row(&(struct report_row){ .figure = p99,
+                                     .unit = "us",
+                                     .value = (double)measure_quantile(latencies, count, 990),
+                                     .floor = (double)floor_us });
 }
 
 static void recorded(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
@@ -159,10 +122,12 @@ static void measure_paced(struct bench *bench, int64_t floor_us)
         send_event(bench, "p", i);
     }
     wait_until(bench, PACED_EVENTS);
-    print_row("ledger, 1000 events a second", bench->latency_us, PACED_EVENTS, floor_us);
+    print_rows("a message recorded, 1,000 a second, p50",
+               "a message recorded, 1,000 a second, p99", bench->latency_us, PACED_EVENTS,
+               floor_us);
 }
 
-static void measure_burst(struct bench *bench)
+static void measure_burst(struct bench *bench, int64_t floor_us)
 {
     struct metric *commits = metrics_counter(bench->metrics, "journal_commits_total", "", "");
     int64_t commits_before = metric_value(commits);
@@ -180,10 +145,16 @@ static void measure_burst(struct bench *bench)
     }
     wait_until(bench, BURST_EVENTS);
     elapsed_us = clock_now_us() - before_us;
-    printf("%-34s %.0f events/s, %.1f us CPU each (sender included), %.1f events a commit\n",
-           "ledger, as fast as it goes", BURST_EVENTS * 1e6 / (double)elapsed_us,
-           (double)(cpu_us() - cpu_before_us) / BURST_EVENTS,
-           (double)BURST_EVENTS / (double)(metric_value(commits) - commits_before));
+    report_row(&(struct report_row){ .figure = "messages recorded, as fast as it goes",
+                                     .unit = "/s",
+                                     .value = BURST_EVENTS * 1e6 / (double)elapsed_us,
+                                     .floor = 1e6 / (double)floor_us });
+    report_row(
+        &(struct report_row){ .figure = "CPU for each, the sender's included",
+                              .unit = "us",
+                              .value = (double)(cpu_us() - cpu_before_us) / BURST_EVENTS });
+    report_note("%.1f messages in a commit",
+                (double)BURST_EVENTS / (double)(metric_value(commits) - commits_before));
 }
 
 static void measure_turns(struct bench *bench, int64_t floor_us)
@@ -219,7 +190,8 @@ static void measure_turns(struct bench *bench, int64_t floor_us)
         latencies[i] = clock_now_us() - latencies[i];
         memory_conversation_end(bench->memory, conversation);
     }
-    print_row("a finished turn", latencies, TURNS, floor_us);
+    print_rows("a finished turn committed, p50", "a finished turn committed, p99", latencies,
+               TURNS, floor_us);
 }
 
 int main(int argc, char **argv)
@@ -243,10 +215,11 @@ int main(int argc, char **argv)
     }
     bench.sent_us = xcalloc(BURST_FIRST + BURST_EVENTS, sizeof(int64_t));
     bench.latency_us = xcalloc(BURST_FIRST + BURST_EVENTS, sizeof(int64_t));
-    floor_us = measure_floor(directory);
+    report_title("Journal alone (floor: append + fdatasync)");
+    floor_us = measure_append_us(directory);
     measure_paced(&bench, floor_us);
     measure_turns(&bench, floor_us);
-    measure_burst(&bench);
+    measure_burst(&bench, floor_us);
     memory_close(bench.memory);
     metrics_free(bench.metrics);
     free(bench.sent_us);

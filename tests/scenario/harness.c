@@ -24,7 +24,7 @@
 #define MESSAGE_BYTES 16384
 #define LOG_SHOWN     6000 /* bytes of the daemon's log that go with a failure */
 #define ARGS_MAX      32
-#define LOG_MAX_BYTES (64 * 1024 * 1024)
+#define LOG_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 static _Noreturn void print_and_abort(const char *message)
 {
@@ -100,18 +100,18 @@ static const char *program(const char *variable, const char *otherwise)
 
 /* Runs in the child: dies with us, writes its stdout and stderr there, leads no group of ours.
  */
-static _Noreturn void become(char *const *args, int in, int out, int err)
+static _Noreturn void become(const char *const *args, int in, int out, int err)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execvp(args[0], args);
+    execvp(args[0], (char *const *)args); /* which changes nothing in them */
     fprintf(stderr, "cannot run %s\n", args[0]);
     _exit(127);
 }
 
-pid_t harness_spawn(char *const *args, int in, int out, int err)
+pid_t harness_spawn(const char *const *args, int in, int out, int err)
 {
     pid_t pid = fork();
 
@@ -156,9 +156,7 @@ static bool read_ready_line(struct harness *harness, int fd)
 
 static bool start_lab(struct harness *harness)
 {
-    char *args[] = {
-        (char *)(uintptr_t)program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL
-    };
+    const char *args[] = { program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL };
     int ends[2];
     bool ready;
 
@@ -275,6 +273,7 @@ void harness_free(struct harness *harness)
     if (!harness)
         return;
     end_process(&harness->daemon_pid);
+    harness_end_runs(harness);
     end_process(&harness->lab_pid);
     http_free(harness->http);
     if (*harness->dir && !getenv("TK_KEEP")) /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -303,7 +302,7 @@ void harness_write_config(struct harness *harness)
     const char *section;
     json_t *keys;
 
-    buf_init(&yaml, 1024 * 1024);
+    buf_init(&yaml, LOG_MAX_BYTES);
     json_object_foreach(harness->config, section, keys)
     {
         const char *key;
@@ -383,7 +382,7 @@ int harness_admin_port(const struct harness *harness)
 
 /* --- the daemon -------------------------------------------------------------------------- */
 
-size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
+size_t harness_begin_args(char **ret_wrap, const char **args, size_t size)
 {
     char *rest = xstrdup(program("TK_WRAP", ""));
     char *word;
@@ -394,14 +393,14 @@ size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
         if (*word)
             args[count++] = word;
     }
-    args[count++] = (char *)(uintptr_t)program("TK_BIN", "build/release/threadkeeper");
+    args[count++] = program("TK_BIN", "build/release/threadkeeper");
     return count;
 }
 
 void daemon_launch(struct harness *harness)
 {
     AUTO_FREE char *wrap = NULL;
-    char *args[ARGS_MAX];
+    const char *args[ARGS_MAX];
     size_t count;
     AUTO_FD int log = open_log(harness->log_path);
 
@@ -409,8 +408,8 @@ void daemon_launch(struct harness *harness)
         harness_fail(harness, "the daemon runs already");
     harness_write_config(harness);
     count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
-    args[count++] = (char *)(uintptr_t) "run";
-    args[count++] = (char *)(uintptr_t) "-c";
+    args[count++] = "run";
+    args[count++] = "-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
     harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);

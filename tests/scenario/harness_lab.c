@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "tests/scenario/harness_inside.h"
 
-#define ANSWER_MAX_BYTES (256 * 1024 * 1024)
+#define ANSWER_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define POLL_MS          500
 #define SHOWN_MESSAGES   8000
 

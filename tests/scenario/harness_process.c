@@ -1,6 +1,7 @@
 /* What the daemon leaves behind among the processes. */
 #include <ctype.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "base/file.h"
 #include "tests/scenario/harness_inside.h"
 
-#define ENVIRON_MAX_BYTES (1024 * 1024)
+#define ENVIRON_MAX_BYTES ((size_t)1024 * 1024)
+#define RUN_PROCESSES_MAX 1000 /* tries: a killed one may show for a moment */
 #define MARK              "THREADKEEPER_RUN="
 
 /* Does /proc/PID/environ say that the process belongs to a run in our state directory? */
@@ -78,6 +80,18 @@ static void find_leftover(const struct harness *harness, char *ret_pid, size_t s
     }
     if (proc)
         closedir(proc);
+}
+
+void harness_end_runs(struct harness *harness)
+{
+    char pid[32];
+
+    for (int i = 0; i < RUN_PROCESSES_MAX; i++) {
+        find_leftover(harness, pid, sizeof(pid));
+        if (!*pid)
+            return;
+        kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+    }
 }
 
 void check_nothing_left(struct harness *harness)

@@ -57,6 +57,25 @@ static void stop_ends_the_run_and_keeps_what_was_said(void **state)
     check_no_violations(h);
 }
 
+static void new_while_it_answers_forgets_that_answer_too(void **state)
+{
+    struct harness *h = *state;
+    const char *thread = busy_daemon(h);
+    AUTO_FREE char *gate = xasprintf("%s/gate", harness_workspace(h));
+    struct err err = { 0 };
+
+    lab_say(h, ALICE, DEV, thread, "!new");
+    lab_wait_reply(h, DEV, thread, "Nor is what I am still answering");
+    if (file_write(gate, "", 0, 0600, &err) < 0)
+        harness_fail(h, "%s", err.message);
+    lab_wait_reply(h, DEV, thread, "The gate is open.");
+    lab_wait_idle(h, DEV, thread);
+    lab_say(h, ALICE, DEV, thread, "what now?");
+    lab_wait_reply(h, DEV, thread,
+                   "You have not told me anything before. Now you ask: \"what now?\"");
+    check_no_violations(h);
+}
+
 static void slacks_own_stop_button_ends_the_run(void **state)
 {
     struct harness *h = *state;
@@ -138,6 +157,7 @@ static void a_message_deleted_before_its_turn_is_not_answered(void **state)
 
 SCENARIO_MAIN(SCENARIO(commands_are_answered_while_every_worker_is_busy),
               SCENARIO(stop_ends_the_run_and_keeps_what_was_said),
+              SCENARIO(new_while_it_answers_forgets_that_answer_too),
               SCENARIO(slacks_own_stop_button_ends_the_run),
               SCENARIO(only_the_one_who_asked_may_stop),
               SCENARIO(a_failed_answer_can_be_retried_with_the_button),

@@ -148,7 +148,9 @@ static bool next_spec(const char **args, struct spec *ret_spec)
 
     const char *colon = memchr(word, ':', len);
 
-    ret_spec->type = colon ? colon[1] : 's';
+    ret_spec->type = 's';
+    if (colon)
+        ret_spec->type = colon[1];
     *args = word + len;
     return true;
 }
@@ -256,7 +258,7 @@ static void decode_form(char *text)
             *out++ = ' ';
         } else if (*in == '%' && isxdigit((unsigned char)in[1]) &&
                    isxdigit((unsigned char)in[2])) {
-            *out++ = (char)(hex_digit(in[1]) << 4 | hex_digit(in[2]));
+            *out++ = (char)(unsigned char)(hex_digit(in[1]) << 4 | hex_digit(in[2]));
             in += 2;
         } else {
             *out++ = *in;

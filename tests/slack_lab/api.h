@@ -35,7 +35,7 @@ extern const struct method api_chat_methods[]; /* each ends with a NULL name */
 extern const struct method api_stream_methods[];
 extern const struct method api_other_methods[];
 
-void api_handle(struct request *request, const char *method);
+void api_handle(struct request *request, const char *name);
 
 const char *call_text(const struct call *call, const char *name); /* "" when absent */
 bool call_has(const struct call *call, const char *name);

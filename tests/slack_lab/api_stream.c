@@ -200,7 +200,7 @@ static struct message *open_stream(struct call *call, const char **ret_error)
         *ret_error = "message_not_found";
     else if (message && !message->is_app)
         *ret_error = "message_not_owned_by_app";
-    if (*ret_error)
+    if (*ret_error || !message)
         return NULL;
     if (message->stream == STREAM_IN_PROGRESS &&
         clock_now_us() - message->stream_started_us > call->lab->settings.stream_life_ms * 1000)

@@ -18,7 +18,7 @@
 
 #define LOG_PAGE_MAX    2000
 #define LOG_WAIT_MAX_MS 60000
-#define FRAME_MAX_BYTES (64 * 1024 * 1024)
+#define FRAME_MAX_BYTES INT64_C(67108864)
 
 struct control {
     struct lab *lab;
@@ -125,7 +125,7 @@ static const char *raw_frame(struct control *control)
 {
     struct link *link = links_newest(control->lab->links);
     int64_t size = number_of(control, "size", 0);
-    json_t *given = json_object_get(control->in, "text");
+    const char *text = text_of(control, "text");
     AUTO_FREE char *bytes = NULL;
     size_t len;
 
@@ -133,13 +133,16 @@ static const char *raw_frame(struct control *control)
         return "no link";
     if (size < 0 || size > FRAME_MAX_BYTES)
         return "size is 0 to 64 MiB";
-    len = size > 0 ? (size_t)size : json_string_length(given);
+    len = size > 0 ? (size_t)size : strlen(text);
     bytes = xcalloc(len + 1, 1);
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = given ? json_string_value(given)[i % json_string_length(given)] : 'x';
+    size_t text_len = strlen(text);
+
+    memset(bytes, 'x', len);
+    for (size_t i = 0; i < len && *text; i++)
+        bytes[i] = text[i % text_len];
     if (json_is_true(json_object_get(control->in, "random"))) {
         for (size_t i = 0; i < len; i++)
-            bytes[i] = (char)random_below(256);
+            bytes[i] = (char)((int)random_below(256) - 128);
     }
     link_send(link, bytes, len, json_is_true(json_object_get(control->in, "binary")),
               (size_t)number_of(control, "fragments", 1));
@@ -202,6 +205,7 @@ static const char *press_stop(struct control *control)
     if (!channel)
         return "no such channel";
 
+    struct message *root = world_message(control->lab->world, channel->id, thread_ts);
     struct status *status = world_status(control->lab->world, channel->id, thread_ts, false);
 
     if ((!status || strcmp(status->session, "processing") != 0) &&
@@ -209,7 +213,7 @@ static const char *press_stop(struct control *control)
         return "there is no Stop button: the session is not processing";
     json_object_set_new(control->out, "event_id",
                         events_stop_pressed(control->lab, channel->id, thread_ts,
-                                            *user ? user : "U0ALICE",
+                                            *user || !root ? user : root->user,
                                             stop_streams(channel, thread_ts)));
     return NULL;
 }
@@ -431,7 +435,7 @@ static void print_log(struct request *request)
 {
     struct buf out;
 
-    buf_init(&out, 4 * (size_t)LAB_BODY_MAX_BYTES);
+    buf_init(&out, 4 * LAB_BODY_MAX_BYTES);
     journal_print_after(request->lab->journal, request->poll_after,
                         request_query(request, "kind"), LOG_PAGE_MAX, &out);
     request_answer(request, 200, "application/json; charset=utf-8", "", buf_text(&out),

@@ -75,10 +75,21 @@ void envelopes_free(struct envelopes *envelopes)
 {
     if (!envelopes)
         return;
-    while (envelopes->events)
-        forget_event(envelopes, envelopes->events);
-    while (envelopes->deliveries)
-        forget_delivery(envelopes, envelopes->deliveries);
+
+    struct event *event = envelopes->events;
+    struct delivery *delivery = envelopes->deliveries;
+
+    HASH_CLEAR(hh, envelopes->events);
+    HASH_CLEAR(hh, envelopes->deliveries);
+    for (struct event *next; event; event = next) {
+        next = event->hh.next;
+        json_decref(event->payload);
+        free(event);
+    }
+    for (struct delivery *next; delivery; delivery = next) {
+        next = delivery->hh.next;
+        free(delivery);
+    }
     free(envelopes);
 }
 
@@ -164,7 +175,7 @@ void envelopes_send_event(struct envelopes *envelopes, json_t *payload, const ch
     snprintf(event->ts, sizeof(event->ts), "%s", ts);
     event->payload = payload;
     event->fragments = fragments;
-    HASH_ADD_STR(envelopes->events, id, event);
+    HASH_ADD_STR(envelopes->events, id, event); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
     deliver(envelopes, event, false);
 }
 

@@ -135,8 +135,7 @@ struct fault faults_take(struct faults *faults, const char *method)
 
 void faults_freeze(struct faults *faults, const char *key, int64_t ms, int64_t now_us)
 {
-    json_object_set_new(faults->frozen_until_us, key,
-                        json_integer((json_int_t)(now_us + ms * 1000)));
+    json_object_set_new(faults->frozen_until_us, key, json_integer(now_us + ms * 1000));
 }
 
 int64_t faults_frozen_ms(const struct faults *faults, const char *key, int64_t now_us)

@@ -126,5 +126,6 @@ void journal_print_after(const struct journal *journal, int64_t after, const cha
             buf_append_char(out, ',');
         buf_append_text(out, entry->json ? entry->json : "{}");
     }
-    buf_printf(out, "],\"last\":%lld}", (long long)last);
+    buf_printf(out, "],\"last\":%lld,\"now_us\":%lld}", (long long)last,
+               (long long)journal_now_us(journal));
 }

@@ -35,8 +35,8 @@ int64_t journal_now_us(const struct journal *journal);
 bool journal_has_after(const struct journal *journal, int64_t after, const char *kind);
 
 /*
- * Appends {"entries":[...],"last":N}: up to `max` entries after `after`; `last` is where to go
- * on.
+ * Appends {"entries":[...],"last":N,"now_us":T}: up to `max` entries after `after`; `last` is
+ * where to go on, `now_us` the time on the clock of the entries' "at_us".
  */
 void journal_print_after(const struct journal *journal, int64_t after, const char *kind,
                          size_t max, struct buf *out);

@@ -27,7 +27,7 @@
 #define LAB_APP_TOKEN "xapp-1-A0LAB-100-0123456789abcdef0123456789abcdef"
 #define LAB_BOT_TOKEN "xoxb-100-200-labLabLabLabLabLabLabLab"
 
-#define LAB_BODY_MAX_BYTES (32 * 1024 * 1024)
+#define LAB_BODY_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define LAB_RETRIES_MAX    3
 
 struct lws_context;

@@ -278,8 +278,10 @@ static int refuse(struct link *link, int code, const char *why)
     journal_violation(
         link->links->lab->journal, why,
         json_pack("{s:I, s:i}", "link", (json_int_t)link->id, "close_code", code));
-    lws_close_reason(link->wsi, (enum lws_close_status)code, (unsigned char *)(uintptr_t)why,
-                     strlen(why));
+    unsigned char reason[124];
+    int len = snprintf((char *)reason, sizeof(reason), "%s", why);
+
+    lws_close_reason(link->wsi, (enum lws_close_status)code, reason, (size_t)len);
     return -1;
 }
 

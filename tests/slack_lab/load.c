@@ -14,7 +14,7 @@
 #define ENVELOPE_ID  "10ad0000-0000-4000-8000-%012llx"
 #define ID_PREFIX    "10ad0000-0000-4000-8000-"
 #define TEXT_DEFAULT "what did we decide about the build?"
-#define LATE_MS      10000 /* without an ack for so long, the rest is lost */
+#define LATE_US      INT64_C(10000000) /* without an ack for so long, the rest is lost */
 
 struct load {
     struct lab *lab;
@@ -192,7 +192,7 @@ bool load_tick(struct load *load, int64_t now_us)
 {
     if (!load->is_running)
         return false;
-    if (now_us - load->last_ack_us > LATE_MS * 1000)
+    if (now_us - load->last_ack_us > LATE_US)
         finish(load);
     else if (load->rate)
         links_wake_all(load->lab->links);

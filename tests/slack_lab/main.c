@@ -117,8 +117,8 @@ static int read_arguments(int argc, char **argv, int *ret_port, bool *ret_quiet)
                                              { NULL, 0, NULL, 0 } };
     int option;
 
-    while ((option = getopt_long(argc, argv, "p:q", options, NULL)) !=
-           -1) { /* NOLINT(concurrency-mt-unsafe): before any thread */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the lab has one thread */
+    while ((option = getopt_long(argc, argv, "p:q", options, NULL)) != -1) {
         if (option == 'p')
             *ret_port = (int)strtol(optarg, NULL, 10);
         else if (option == 'q')

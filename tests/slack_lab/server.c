@@ -124,7 +124,7 @@ static struct request *request_new(struct lab *lab, struct lws *wsi, const char 
     request->query = json_object();
     read_query(request);
     buf_init(&request->body, LAB_BODY_MAX_BYTES);
-    buf_init(&request->response, 4 * (size_t)LAB_BODY_MAX_BYTES);
+    buf_init(&request->response, 4 * LAB_BODY_MAX_BYTES);
     request->came_us = clock_now_us();
     LIST_INSERT_HEAD(&lab->requests->all, request, list);
     return request;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "tests/slack_lab/lab.h"
 
-#define TEXT_MAX_BYTES (16 * 1024 * 1024)
+#define TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
 struct world *world_new(void)
 {
@@ -40,30 +40,31 @@ void world_free(struct world *world)
     if (!world)
         return;
 
-    struct user *user, *next_user;
-    struct channel *channel, *next_channel;
-    struct message *message, *next_message;
-    struct status *status, *next_status;
+    /* Only the table goes here; the items keep their order and are freed one by one. */
+    struct user *user = world->users;
+    struct channel *channel = world->channels;
+    struct message *message = world->messages;
+    struct status *status = world->statuses;
 
-    HASH_ITER(hh, world->users, user, next_user)
-    {
-        HASH_DEL(world->users, user);
+    HASH_CLEAR(hh, world->users);
+    HASH_CLEAR(hh, world->channels);
+    HASH_CLEAR(hh, world->messages);
+    HASH_CLEAR(hh, world->statuses);
+    for (struct user *next; user; user = next) {
+        next = user->hh.next;
         free(user);
     }
-    HASH_ITER(hh, world->messages, message, next_message)
-    {
-        HASH_DEL(world->messages, message);
+    for (struct message *next; message; message = next) {
+        next = message->hh.next;
         message_free(message);
     }
-    HASH_ITER(hh, world->channels, channel, next_channel)
-    {
-        HASH_DEL(world->channels, channel);
+    for (struct channel *next; channel; channel = next) {
+        next = channel->hh.next;
         free(channel->messages);
         free(channel);
     }
-    HASH_ITER(hh, world->statuses, status, next_status)
-    {
-        HASH_DEL(world->statuses, status);
+    for (struct status *next; status; status = next) {
+        next = status->hh.next;
         free(status->text);
         json_decref(status->loading_messages);
         free(status);

@@ -1,0 +1,170 @@
+/*
+ * bench_turn.c - how long a person waits for the agent to begin: from the event on the wire to
+ * the first line of the agent's own program, with parsing, the durable commit, the
+ * conversation, the prompt and two execs between.
+ *
+ * The agent is the double, which records when it started and how it was called; the floor is
+ * the same call, made directly. Times are those of one machine's monotonic clock.
+ */
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "tests/bench/lab.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/report.h"
+
+#define MESSAGES         30 /* more would wait for the pace that Slack allows its posts */
+#define STARTS           20
+#define RECORD_MAX_BYTES (64U << 20)
+#define ARGS_MAX         64
+
+/* The double's records so far, one object for each start; new. */
+static json_t *read_records(struct harness *harness)
+{
+    AUTO_FREE char *path = xasprintf("%s/fake-cursor-agent.log", harness_workspace(harness));
+    AUTO_BUF struct buf text;
+    struct err err = { 0 };
+    json_t *records = json_array();
+    const char *line;
+
+    buf_init(&text, RECORD_MAX_BYTES);
+    if (file_read(path, &text, &err) < 0)
+        fprintf(stderr, "bench_turn: %s\n", err.message);
+    for (line = buf_text(&text); *line; line += strcspn(line, "\n"), line += *line == '\n')
+        json_array_append_new(records, json_loads(line, JSON_DISABLE_EOF_CHECK, NULL));
+    return records;
+}
+
+static bool has_ts(const json_t *entry, const void *ts)
+{
+    const char *value = json_string_value(json_object_get(entry, "ts"));
+
+    return value && strcmp(value, ts) == 0;
+}
+
+/* A person writes and gets an answer; when the event went out, on the lab's clock. */
+static int64_t say(struct harness *harness, int number)
+{
+    AUTO_FREE char *user = xasprintf("U0BENCH%d", number);
+    AUTO_FREE char *channel = xasprintf("D0BENCH%d", number);
+    int64_t mark = lab_mark(harness);
+    int64_t sent_us;
+    const char *ts;
+    json_t *sent;
+
+    json_decref(
+        lab_command(harness, "user", json_pack("{s:s, s:s}", "id", user, "name", user)));
+    json_decref(lab_command(harness, "channel",
+                            json_pack("{s:s, s:s, s:s, s:s}", "id", channel, "name", channel,
+                                      "type", "im", "user", user)));
+    ts = lab_say(harness, user, channel, NULL, "what did we decide about the build?");
+    lab_wait_replies(harness, channel, NULL, 1);
+    sent = lab_wait_log(harness, mark, "event_sent", has_ts, ts);
+    sent_us = lab_number(sent, "at_us");
+    json_decref(sent);
+    return sent_us;
+}
+
+/* Starts the double as the daemon did; when it was started, or -1. */
+static int64_t start_double(struct harness *harness, const json_t *argv_json)
+{
+    char *argv[ARGS_MAX] = { NULL };
+    posix_spawn_file_actions_t actions;
+    int64_t before_us;
+    pid_t pid = 0;
+    bool started;
+
+    for (size_t i = 0; i < json_array_size(argv_json) && i + 1 < ARGS_MAX; i++)
+        argv[i] = (char *)(uintptr_t)json_string_value(json_array_get(argv_json, i));
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, harness_config_path(harness),
+                                     O_RDONLY, 0); /* any text is a prompt */
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addchdir_np(&actions, harness_workspace(harness));
+    before_us = clock_now_us();
+    started = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) == 0;
+    posix_spawn_file_actions_destroy(&actions);
+    if (!started || waitpid(pid, NULL, 0) != pid)
+        return -1;
+    return before_us;
+}
+
+static int64_t measure_floor(struct harness *harness)
+{
+    json_t *records = read_records(harness);
+    size_t known = json_array_size(records);
+    int64_t before_us[STARTS];
+    int64_t took_us[STARTS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < STARTS; i++)
+        before_us[i] =
+            start_double(harness, json_object_get(json_array_get(records, 0), "argv"));
+    json_decref(records);
+    records = read_records(harness);
+    while (count < STARTS && known + count < json_array_size(records)) {
+        took_us[count] =
+            lab_number(json_array_get(records, known + count), "at_us") - before_us[count];
+        count++;
+    }
+    json_decref(records);
+    return measure_quantile(took_us, count, 500);
+}
+
+/* From each event to the start of its agent; how many there are. */
+static size_t measure_turns(struct harness *harness, int64_t *ret_took_us)
+{
+    int64_t sent_us[MESSAGES];
+    int64_t offset_us = lab_clock_offset_us(harness);
+    json_t *records;
+    size_t count = 0;
+
+    for (int i = 0; i < MESSAGES; i++)
+        sent_us[i] = say(harness, i) + offset_us;
+    records = read_records(harness);
+    for (; count < MESSAGES && count < json_array_size(records); count++)
+        ret_took_us[count] =
+            lab_number(json_array_get(records, count), "at_us") - sent_us[count];
+    json_decref(records);
+    return count;
+}
+
+static void print_row(const char *figure, int64_t value_us, int64_t floor_us)
+{
+    report_row(&(struct report_row){ .figure = figure,
+                                     .unit = "ms",
+                                     .value = (double)value_us / 1e3,
+                                     .floor = (double)floor_us / 1e3 });
+}
+
+int main(void)
+{
+    struct harness *harness = harness_new();
+    int64_t took_us[MESSAGES];
+    int64_t floor_us;
+    size_t count;
+
+    if (!harness)
+        return 1;
+    harness_set(harness, "log", "level: info");
+    set_scenario(harness, "ok");
+    daemon_start(harness);
+    count = measure_turns(harness, took_us);
+    floor_us = measure_floor(harness);
+    report_title("Turn (floor: starting the agent directly)");
+    print_row("event to the agent's first line, p50", measure_quantile(took_us, count, 500),
+              floor_us);
+    print_row("event to the agent's first line, p99", measure_quantile(took_us, count, 990),
+              floor_us);
+    harness_free(harness);
+    return count == MESSAGES ? 0 : 1;
+}
