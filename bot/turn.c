@@ -25,7 +25,7 @@
 #define RETRY_MAX_BYTES     1900 /* a button carries 2,000 */
 #define DELIVERY_BASE_MS    2000 /* waits between attempts to deliver while Slack is away */
 #define DELIVERY_CAP_MS     60000
-#define DELIVERY_GIVE_UP_MS (30 * 60 * 1000)
+#define DELIVERY_GIVE_UP_MS (INT64_C(30) * 60 * 1000)
 
 /* What one run of turn_run() carries from step to step. */
 struct progress {

@@ -139,6 +139,8 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_int_t index = 0;
     struct err ignored = { 0 };
 
+    /* What the earlier process showed in the thread is now this one's to clear. */
+    reply->is_session_busy = reply->is_status_busy = *reply->thread_ts != '\0';
     if (!*state) {
         reply->looks_first = *reply->key != '\0';
         return 0;
@@ -167,6 +169,7 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
         if (slack_stop_stream(reply->web, reply->channel, ts, NULL, &ignored) < 0)
             log_info("channel=%s ts=%s not stopped: %s", reply->channel, ts, ignored.message);
         slack_web_set_deadline(reply->web, deadline_ms);
+        reply_mark_processing(reply); /* stopping made the session "active" */
     }
     return 0;
 }
