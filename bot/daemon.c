@@ -192,7 +192,7 @@ static void on_identity(void *context, void *item)
     app->courier = courier_new(app->config->slack.api_url, app->config->slack.bot_token,
                                app->limits, app->metrics);
     app->desk = desk_start(app);
-    workers_refill(app, 0);
+    dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->workers = workers_start(app);
     start_links(daemon);
 }

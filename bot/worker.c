@@ -1,5 +1,6 @@
 #include "bot/worker.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "bot/app.h"
-#include "bot/desk.h"
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
@@ -19,7 +20,9 @@
 #define LOG_MODULE "bot.worker"
 #include "base/log.h"
 
-#define REFILL_PAGE 256
+#define REFILL_PAGE     256
+#define REFILL_AGAIN_MS 1000 /* after a failure */
+#define STOP_CHECK_MS   50
 
 struct worker {
     struct app *app;
@@ -129,33 +132,59 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
     config_unref(config);
 }
 
-void workers_refill(struct app *app, int64_t after_id)
+/* False when the daemon stops. */
+static bool pause_before_retry(struct app *app)
+{
+    int64_t until_ms = clock_now_ms() + REFILL_AGAIN_MS;
+
+    while (clock_now_ms() < until_ms && !atomic_load(&app->is_stopping))
+        poll(NULL, 0, STOP_CHECK_MS);
+    return !atomic_load(&app->is_stopping);
+}
+
+static bool has_room(struct app *app)
+{
+    struct dispatch_figures figures;
+
+    dispatch_get_figures(app->dispatch, NULL, &figures);
+    return figures.waiting <= DISPATCH_QUEUE_MAX - REFILL_PAGE;
+}
+
+/* Brings what lies in the ledger behind `after_id`; commands are the desk's, which does so,
+ * too. */
+static void refill(struct app *app, int64_t after_id)
 {
     struct ledger_entry *page[REFILL_PAGE];
-    struct dispatch_figures figures;
     size_t count = REFILL_PAGE;
-    struct err err = { 0 };
 
-    while (count == REFILL_PAGE) {
-        dispatch_get_figures(app->dispatch, NULL, &figures);
-        if (figures.waiting > DISPATCH_QUEUE_MAX - REFILL_PAGE)
-            break;
+    while (count == REFILL_PAGE && has_room(app)) {
+        struct err err = { 0 };
+
         if (memory_pending_messages(app->memory, after_id, page, REFILL_PAGE, &count, &err) <
             0) {
             log_err("the ledger cannot be read, waiting messages stay there: %s", err.message);
-            break;
+            if (!pause_before_retry(app))
+                break;
+            continue;
         }
         for (size_t i = 0; i < count; i++) {
             after_id = page[i]->id;
-            if (strcmp(page[i]->channel, TERMINAL_CHANNEL) == 0)
-                ledger_entry_free(page[i]); /* belongs to a `threadkeeper chat` */
-            else if (page[i]->kind == LEDGER_KIND_COMMAND)
-                desk_command(app->desk, page[i]);
+            if (page[i]->kind == LEDGER_KIND_COMMAND ||
+                strcmp(page[i]->channel, TERMINAL_CHANNEL) == 0) /* a `threadkeeper chat` */
+                ledger_entry_free(page[i]);
             else
-                dispatch_submit(app->dispatch, page[i], true);
+                dispatch_submit(app->dispatch, page[i], DISPATCH_REFILL);
         }
     }
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
+}
+
+static void refill_while_wanted(struct app *app)
+{
+    int64_t after_id;
+
+    while (dispatch_wants_refill(app->dispatch, &after_id))
+        refill(app, after_id);
 }
 
 /* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before.
@@ -174,15 +203,14 @@ static void *run_worker(void *context)
 {
     struct worker *worker = context;
     struct dispatch_batch batch;
-    int64_t after_id;
 
     pthread_setname_np(pthread_self(), "worker");
+    refill_while_wanted(worker->app); /* at the start: what the ledger holds */
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
         dispatch_finish(worker->app->dispatch, &batch);
-        if (dispatch_wants_refill(worker->app->dispatch, &after_id))
-            workers_refill(worker->app, after_id);
+        refill_while_wanted(worker->app);
     }
     return NULL;
 }
