@@ -78,7 +78,7 @@ int64_t harness_limit_ms(int64_t ms)
     return ms * slowness();
 }
 
-static void pause_ms(long ms)
+void harness_pause_ms(long ms)
 {
     struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
@@ -100,22 +100,23 @@ static const char *program(const char *variable, const char *otherwise)
 
 /* Runs in the child: dies with us, writes its stdout and stderr there, leads no group of ours.
  */
-static _Noreturn void become(const char *const *args, int out, int err)
+static _Noreturn void become(char *const *args, int in, int out, int err)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execvp(args[0], (char *const *)args); /* which changes nothing in them */
+    execvp(args[0], args);
     fprintf(stderr, "cannot run %s\n", args[0]);
     _exit(127);
 }
 
-static pid_t spawn(const char *const *args, int out, int err)
+pid_t harness_spawn(char *const *args, int in, int out, int err)
 {
     pid_t pid = fork();
 
     if (pid == 0)
-        become(args, out, err);
+        become(args, in, out, err);
     return pid;
 }
 
@@ -161,7 +162,7 @@ static bool start_lab(struct harness *harness)
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
-    harness->lab_pid = spawn(args, ends[1], STDERR_FILENO);
+    harness->lab_pid = harness_spawn(args, STDIN_FILENO, ends[1], STDERR_FILENO);
     close(ends[1]);
     ready = harness->lab_pid > 0 && read_ready_line(harness, ends[0]);
     close(ends[0]);
@@ -294,7 +295,7 @@ void harness_set(struct harness *harness, const char *section, const char *line)
     set_value(harness, section, key, "%s", colon + 1 + strspn(colon + 1, " "));
 }
 
-static void write_config(struct harness *harness)
+void harness_write_config(struct harness *harness)
 {
     struct buf yaml;
     struct err err = { 0 };
@@ -325,6 +326,28 @@ void set_scenario(struct harness *harness, const char *scenario)
     snprintf(path, sizeof(path), "%s/fake-cursor-agent.scenario", harness->workspace);
     if (file_write(path, scenario, strlen(scenario), 0644, &err) < 0)
         harness_fail(harness, "%s", err.message);
+}
+
+static char *gate_path(const struct harness *harness)
+{
+    return xasprintf("%s/gate", harness->workspace);
+}
+
+void open_gate(struct harness *harness)
+{
+    AUTO_FREE char *path = gate_path(harness);
+    struct err err = { 0 };
+
+    if (file_write(path, "", 0, 0600, &err) < 0)
+        harness_fail(harness, "%s", err.message);
+}
+
+void shut_gate(struct harness *harness)
+{
+    AUTO_FREE char *path = gate_path(harness);
+
+    if (unlink(path) < 0)
+        harness_fail(harness, "the gate was not open");
 }
 
 const char *harness_dir(const struct harness *harness)
@@ -359,28 +382,37 @@ int harness_admin_port(const struct harness *harness)
 
 /* --- the daemon -------------------------------------------------------------------------- */
 
-void daemon_launch(struct harness *harness)
+size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
 {
-    AUTO_FREE char *wrap = xstrdup(program("TK_WRAP", ""));
-    const char *args[ARGS_MAX];
-    char *rest = wrap;
+    char *rest = xstrdup(program("TK_WRAP", ""));
     char *word;
     size_t count = 0;
+
+    *ret_wrap = rest;
+    while ((word = strsep(&rest, " ")) && count + 1 < size) {
+        if (*word)
+            args[count++] = word;
+    }
+    args[count++] = (char *)(uintptr_t)program("TK_BIN", "build/release/threadkeeper");
+    return count;
+}
+
+void daemon_launch(struct harness *harness)
+{
+    AUTO_FREE char *wrap = NULL;
+    char *args[ARGS_MAX];
+    size_t count;
     AUTO_FD int log = open_log(harness->log_path);
 
     if (harness->daemon_pid)
         harness_fail(harness, "the daemon runs already");
-    write_config(harness);
-    while ((word = strsep(&rest, " ")) && count < ARGS_MAX - 5) {
-        if (*word)
-            args[count++] = word;
-    }
-    args[count++] = program("TK_BIN", "build/release/threadkeeper");
-    args[count++] = "run";
-    args[count++] = "-c";
+    harness_write_config(harness);
+    count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
+    args[count++] = (char *)(uintptr_t) "run";
+    args[count++] = (char *)(uintptr_t) "-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
-    harness->daemon_pid = spawn(args, log, log);
+    harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);
     if (harness->daemon_pid < 0)
         harness_fail(harness, "cannot start the daemon");
 }
@@ -418,6 +450,11 @@ void daemon_signal(struct harness *harness, int signum)
         harness_fail(harness, "there is no daemon to signal");
 }
 
+int harness_exit_status(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
 int daemon_wait_exit(struct harness *harness)
 {
     int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
@@ -426,10 +463,10 @@ int daemon_wait_exit(struct harness *harness)
     while (waitpid(harness->daemon_pid, &status, WNOHANG) == 0) {
         if (clock_now_ms() > until)
             harness_fail(harness, "the daemon does not end");
-        pause_ms(STEP_MS);
+        harness_pause_ms(STEP_MS);
     }
     harness->daemon_pid = 0;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return harness_exit_status(status);
 }
 
 int daemon_stop(struct harness *harness)

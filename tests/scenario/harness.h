@@ -54,6 +54,10 @@ void harness_set(struct harness *harness, const char *section, const char *line)
 /* What the double plays from its next start on: "ok", "hang0", "slow chunks=5". */
 void set_scenario(struct harness *harness, const char *scenario);
 
+/* Lets a run of the scenario "gate" go on; gates stay open until shut again. */
+void open_gate(struct harness *harness);
+void shut_gate(struct harness *harness);
+
 const char *harness_dir(const struct harness *harness);
 const char *harness_config_path(const struct harness *harness);
 const char *harness_state_dir(const struct harness *harness);
@@ -76,6 +80,27 @@ void daemon_restart(struct harness *harness); /* stop, which must end with 0, an
 
 /* The daemon's log so far; borrowed until the next call. */
 const char *daemon_log(struct harness *harness);
+void daemon_wait_log(struct harness *harness, const char *part); /* until it holds that */
+
+/* Asks the local listener: the HTTP status, 0 when nobody answers. The body lives as long as
+ * the harness. */
+int daemon_get(struct harness *harness, const char *path, const char **ret_body);
+void daemon_wait_get(struct harness *harness, const char *path, int status);
+void daemon_wait_metric(struct harness *harness, const char *name, int64_t at_least);
+
+/* --- the command line ----------------------------------------------------------------------
+ */
+
+struct program {
+    int status; /* as a shell says it */
+    const char *out;
+    const char *err;
+};
+
+/* Runs `threadkeeper -c CONFIG arguments...` (the last is NULL) to its end, `input` on its
+ * stdin. The texts live as long as the harness. */
+struct program run_threadkeeper(struct harness *harness, const char *input,
+                                const char *argument, ...) __attribute__((sentinel));
 
 /* --- people in Slack --------------------------------------------------------------------- */
 

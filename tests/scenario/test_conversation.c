@@ -6,16 +6,6 @@
 #define THREADS 6
 #define ROUNDS  4
 
-/* Opens the gate of the scenario "gate", which holds a run open. */
-static void open_gate(struct harness *h)
-{
-    AUTO_FREE char *path = xasprintf("%s/gate", harness_workspace(h));
-    struct err err = { 0 };
-
-    if (file_write(path, "", 0, 0600, &err) < 0)
-        harness_fail(h, "%s", err.message);
-}
-
 static void a_follow_up_knows_what_was_said_before(void **state)
 {
     struct harness *h = *state;

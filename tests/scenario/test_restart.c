@@ -4,15 +4,6 @@
 #include "base/file.h"
 #include "tests/scenario/scenario.h"
 
-static void open_gate(struct harness *h)
-{
-    AUTO_FREE char *path = xasprintf("%s/gate", harness_workspace(h));
-    struct err err = { 0 };
-
-    if (file_write(path, "", 0, 0600, &err) < 0)
-        harness_fail(h, "%s", err.message);
-}
-
 static void memory_survives_a_restart(void **state)
 {
     struct harness *h = *state;

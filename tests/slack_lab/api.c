@@ -568,6 +568,7 @@ static bool fail_before(struct request *request, struct call *call, const struct
 static void run_and_answer(struct request *request, struct call *call,
                            const struct method *method, const struct fault *fault)
 {
+    static const char garbage[] = "\x01{\"ok\":tr\xff\xfe garbage";
     const char *error = run_call(request, call, method);
     int status = fault->kind == FAULT_HTTP_500_EXECUTED ? 500 : 200;
 
@@ -581,8 +582,7 @@ static void run_and_answer(struct request *request, struct call *call,
     if (fault->kind == FAULT_DROP_EXECUTED)
         request->drop = true;
     else if (fault->kind == FAULT_GARBAGE)
-        request_answer(request, 200, "application/json", "", "\x01{\"ok\":tr\xff\xfe garbage",
-                       21);
+        request_answer(request, 200, "application/json", "", garbage, sizeof(garbage) - 1);
     else if (fault->kind == FAULT_HTTP_500_EXECUTED)
         answer_call(request, call, "internal_error", 500, "");
     else

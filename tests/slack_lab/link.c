@@ -268,7 +268,7 @@ struct link *link_new(struct links *links, struct lws *wsi)
                           (json_int_t)links_open(links)));
     if ((int64_t)links_open(links) > lab->settings.max_links)
         send_disconnect(link, "too_many_websockets", 100);
-    else
+    else if (lab->settings.hello)
         send_hello(link);
     return link;
 }
