@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -52,26 +53,45 @@ static void note_reply(void *context, const char *state)
     memory_note_reply(owner->memory, owner->ids, owner->count, state);
 }
 
-static bool refuse_guest(struct worker *worker, const struct config *config,
-                         const struct dispatch_batch *batch)
+static void refuse_guest(struct worker *worker, const struct ledger_entry *entry, bool is_told)
 {
-    const struct ledger_entry *entry = batch->entries[0];
-    int64_t ids[DISPATCH_BATCH_MAX];
     struct err err = { 0 };
 
-    if (config->access.allow_guests || !people_is_guest(worker->app->people, worker->web,
-                                                        entry->user, worker->app->self.team_id))
-        return false;
     log_info("guest user=%s refused (access.allow_guests is off)", entry->user);
-    if (slack_post_ephemeral(worker->web, entry->channel, entry->reply_thread, entry->user,
+    if (!is_told &&
+        slack_post_ephemeral(worker->web, entry->channel, entry->reply_thread, entry->user,
                              "Sorry, I answer full members of this workspace only.", &err) < 0)
         log_warn("could not tell user=%s: %s", entry->user, err.message);
-    for (size_t i = 0; i < batch->count; i++)
-        ids[i] = batch->entries[i]->id;
-    if (memory_mark_messages(worker->app->memory, ids, batch->count, LEDGER_CANCELLED, &err) <
-        0)
+    if (memory_mark_messages(worker->app->memory, &entry->id, 1, LEDGER_CANCELLED, &err) < 0)
         log_err("ledger not updated: %s", err.message);
-    return true;
+}
+
+/* Takes what guests said out of the batch; in a shared conversation others may stand in it. */
+static void refuse_guests(struct worker *worker, const struct config *config,
+                          struct dispatch_batch *batch)
+{
+    char user[SLACK_ID_MAX_BYTES] = ""; /* whose entry was looked at last */
+    bool is_guest = false;
+    size_t kept = 0;
+
+    if (config->access.allow_guests || *batch->entries[0]->run_id)
+        return;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct ledger_entry *entry = batch->entries[i];
+        bool is_same = strcmp(user, entry->user) == 0;
+
+        if (!is_same)
+            is_guest = people_is_guest(worker->app->people, worker->web, entry->user,
+                                       worker->app->self.team_id);
+        snprintf(user, sizeof(user), "%s", entry->user);
+        if (!is_guest) {
+            batch->entries[kept++] = entry;
+            continue;
+        }
+        refuse_guest(worker, entry, is_same);
+        ledger_entry_free(entry);
+    }
+    batch->count = kept;
 }
 
 static struct surface *make_surface(struct worker *worker, const struct config *config,
@@ -110,7 +130,7 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
 {
     struct app *app = worker->app;
     struct config *config = app_config(app);
-    struct reply_owner owner = { .memory = app->memory, .count = batch->count };
+    struct reply_owner owner = { .memory = app->memory };
     struct turn turn = {
         .config = config,
         .memory = app->memory,
@@ -119,12 +139,15 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
         .runs_dir = app->runs_dir,
         .is_stopping = &app->is_stopping,
         .cancel_fd = worker->cancel_fd,
+        .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
     };
 
+    refuse_guests(worker, config, batch);
+    owner.count = batch->count;
     for (size_t i = 0; i < batch->count; i++)
         owner.ids[i] = batch->entries[i]->id;
-    if (*batch->entries[0]->run_id || !refuse_guest(worker, config, batch)) {
+    if (batch->count) {
         turn.surface = make_surface(worker, config, batch->entries[0], &owner);
         turn_run(&turn);
         turn.surface->ops->free(turn.surface);
