@@ -438,7 +438,7 @@ static void close_parts(struct daemon *daemon)
 
 static void protect_process(void)
 {
-    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS); /* NOLINT(concurrency-mt-unsafe): before threads */
     /* Children of the same user must not read our memory (tokens) through /proc or ptrace. */
     prctl(PR_SET_DUMPABLE, 0);
     config_hide_secrets_from_environment();

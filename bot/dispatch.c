@@ -105,13 +105,13 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     HASH_ITER(hh, dispatch->lanes, lane, next_lane)
     {
-        HASH_DEL(dispatch->lanes, lane);
+        HASH_DEL(dispatch->lanes, lane); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
         free_waiting(lane);
         free_lane(lane);
     }
     HASH_ITER(hh, dispatch->people, person, next_person)
     {
-        HASH_DEL(dispatch->people, person);
+        HASH_DEL(dispatch->people, person); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
         free(person);
     }
     pthread_cond_destroy(&dispatch->ready);

@@ -174,6 +174,7 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
         if (slack_stop_stream(reply->web, reply->channel, ts, NULL, &ignored) < 0)
             log_info("channel=%s ts=%s not stopped: %s", reply->channel, ts, ignored.message);
         slack_web_set_deadline(reply->web, deadline_ms);
+        reply_mark_processing(reply); /* stopping made the session "active" */
     }
     return 0;
 }

@@ -71,7 +71,8 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
  * start; what is in finished messages is skipped, the last one is stopped and rewritten whole.
  * Give the text that is known before the first tick. A `state` of "" says that an earlier
  * process died before it told any: its first message is looked for by its key before one is
- * posted (a stream cannot be looked for). ERR_INPUT when `state` is none: the reply
+ * posted (a stream cannot be looked for). The status and the session that the earlier process
+ * left are cleared at the end. ERR_INPUT when `state` is none: the reply
  * is then as new.
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);

@@ -150,5 +150,4 @@ int slack_read_messages(struct slack_web *web, const struct slack_reading *readi
                         char cursor[SLACK_CURSOR_MAX_BYTES], slack_message_fn on_message,
                         void *context, struct err *err);
 
-
 #endif

@@ -151,12 +151,12 @@ struct program run_threadkeeper(struct harness *harness, const char *input,
     va_list more;
 
     harness_write_config(harness);
-    args[count++] = (char *)(uintptr_t) "-c";
+    args[count++] = (char *)"-c";
     args[count++] = harness->config_path;
     va_start(more, argument);
     for (const char *next = argument; next && count < ARGS_MAX - 1;
          next = va_arg(more, const char *))
-        args[count++] = (char *)(uintptr_t)next;
+        args[count++] = (char *)next;
     va_end(more);
     args[count] = NULL;
     program.status = run_args(harness, args, input);

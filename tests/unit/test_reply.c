@@ -809,6 +809,20 @@ static void a_post_that_an_earlier_process_did_not_tell_is_found(void **state)
     tear_down(&f);
 }
 
+static void what_an_earlier_process_showed_is_cleared(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    CHECK_INT(slack_reply_resume(f.reply, "", &f.err), 0, f.err.message);
+    say(&f, "It had ended.");
+    end(&f, "");
+    check_arg(&f, "agents.sessions.setStatus", 0, "status", "active");
+    check_arg(&f, "assistant.threads.setStatus", 0, "status", "");
+    tear_down(&f);
+}
+
 static void a_state_that_is_no_state_is_refused(void **state)
 {
     static const char *const cases[] = {
@@ -903,6 +917,7 @@ int main(void)
         TEST(a_restarted_process_goes_on_in_the_same_message),
         TEST(finished_messages_are_left_alone_after_a_restart),
         TEST(a_post_that_an_earlier_process_did_not_tell_is_found),
+        TEST(what_an_earlier_process_showed_is_cleared),
         TEST(a_state_that_is_no_state_is_refused),
         TEST(a_resumed_answer_that_became_shorter_still_ends),
     };
