@@ -160,6 +160,8 @@ int main(void)
     daemon_start(harness);
     report_title("Events (floor: append + fdatasync)");
     is_good = measure_paced(harness) && measure_burst(harness);
+    daemon_kill(harness);
+    lab_kill_agents(harness);
     harness_free(harness);
     return is_good ? 0 : 1;
 }
