@@ -17,7 +17,7 @@
 
 #define STARTS       7
 #define IDLE_S       10
-#define TIDY_S        6 /* after the last message: by then what follows it is done */
+#define TIDY_S       6 /* after the last message: by then what follows it is done */
 #define MESSAGES     3
 #define SETTLE_LOOKS 50
 #define SETTLE_NS    100000000
