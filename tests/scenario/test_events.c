@@ -284,9 +284,8 @@ static void what_is_not_a_persons_message_is_left_alone(void **state)
         "{\"subtype\":\"pinned_item\"}",
         "{\"subtype\":\"message_replied\"}",
         "{\"subtype\":\"something_new\"}",
-        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): it is one text */
-        "{\"subtype\":\"message_changed\",\"message\":{\"type\":\"message\",\"user\":"
-        "\"U0ALICE\",\"text\":\"<@U0BOT> x\",\"ts\":\"1763600001.000001\"}}",
+        ("{\"subtype\":\"message_changed\",\"message\":{\"type\":\"message\",\"user\":"
+         "\"U0ALICE\",\"text\":\"<@U0BOT> x\",\"ts\":\"1763600001.000001\"}}"),
         "{\"subtype\":\"message_changed\"}",
         "{\"subtype\":\"message_deleted\"}",
         "{\"ts\":\"\"}",
