@@ -87,7 +87,7 @@ static int64_t start_double(struct harness *harness, char *const *argv)
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addchdir_np(&actions, harness_workspace(harness));
     before_us = clock_now_us();
-    started = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) == 0;
+    started = argv[0] && posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
     if (!started || waitpid(pid, NULL, 0) != pid)
         return -1;
