@@ -490,6 +490,12 @@ void daemon_restart(struct harness *harness)
     daemon_start(harness);
 }
 
+void daemon_reload(struct harness *harness)
+{
+    harness_write_config(harness);
+    daemon_signal(harness, SIGHUP);
+}
+
 const char *daemon_log(struct harness *harness)
 {
     struct err err = { 0 };
