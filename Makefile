@@ -67,8 +67,14 @@ TK_DOUBLE := $(CURDIR)/$B/tests/agent_double/cursor-agent
 PROGRAMS  := $B/threadkeeper $B/tests/slack_lab/slack_lab $B/tests/agent_double/cursor-agent
 export VARIANT TK_BIN TK_LAB TK_DOUBLE
 
+# A target that anyone may call first installs what is missing; only then may make look at the
+# rest, hence the second make. It uses every processor unless -j was given.
+AGAIN = --no-print-directory $(if $V,,-s) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .PHONY: all
-all: $B/threadkeeper ## build build/release/threadkeeper
+all: ## build build/release/threadkeeper
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $B/threadkeeper
 
 $B/threadkeeper: $B/bot/main.o $(LIB)
 	$(SAY) link $@
@@ -111,10 +117,6 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) cc $@
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-# A target that anyone may call first installs what is missing; only then may make look at the
-# rest, hence the second make. It uses every processor unless -j was given.
-AGAIN = --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check tests asan tsan valgrind coverage
 check: ## run every test; ends with "N passed, N failed"
@@ -187,7 +189,7 @@ DOC_DIR  := $(DESTDIR)$(PREFIX)/share/doc/threadkeeper
 ETC_FILE := /etc/threadkeeper/threadkeeper.yaml
 
 .PHONY: install uninstall clean help
-install: $B/threadkeeper ## install under DESTDIR and PREFIX (/usr/local)
+install: all ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)

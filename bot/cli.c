@@ -70,6 +70,7 @@ static int parse_globals(struct cli *cli, int argc, char **argv, const char **re
     const char *command = NULL;
 
     for (int i = 1; i < argc; i++) {
+        /* NOLINTNEXTLINE(bugprone-branch-clone): what follows launch is for the agent */
         if (command && strcmp(command, "launch") == 0) {
             cli->argv[cli->argc++] = argv[i];
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -98,6 +99,7 @@ static int parse_globals(struct cli *cli, int argc, char **argv, const char **re
 int cli_main(int argc, char **argv)
 {
     AUTO_FREE char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
     const char *from_environment = getenv("THREADKEEPER_CONFIG");
     struct cli cli = { .config_path = CONFIG_DEFAULT_PATH, .argv = rest };
     const char *command = NULL;

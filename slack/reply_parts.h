@@ -2,6 +2,8 @@
  * reply_parts.h - the inside of a reply: the answer's text and the message that is being
  * written. For slack/reply*.c only.
  *
+ * Threads: that of the reply; the features are shared by all.
+ *
  *   safe   |---- finished messages ----|-- the open message --|-- not sent yet --|
  *          0                          done                  part.sent          safe.len
  */

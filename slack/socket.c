@@ -41,6 +41,7 @@ struct slack_socket {
     struct slack_opener *opener;
     struct lws_vhost *direct; /* made when first needed; they end with the context */
     struct lws_vhost *proxied;
+    struct lws_vhost *plain;
     struct slot *slots;
     unsigned started;          /* slots opened so far */
     struct slack_link **links; /* all that are not gone */
@@ -176,7 +177,8 @@ static void on_due(void *context, struct slack_link *link)
         slack_link_expect_url(link);
 }
 
-static struct lws_vhost *make_vhost(struct slack_socket *socket, const char *name)
+static struct lws_vhost *make_vhost(struct slack_socket *socket, const char *name,
+                                    bool uses_tls)
 {
     struct lws_context_creation_info info = { 0 };
     struct lws_vhost *vhost;
@@ -184,7 +186,7 @@ static struct lws_vhost *make_vhost(struct slack_socket *socket, const char *nam
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.vhost_name = name;
     info.protocols = slack_socket_protocol();
-    info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    info.options = uses_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0;
     /* Port 0 is "none". Without it lws would take http_proxy, which is not meant for TLS, and
      * for loopback too. */
     info.http_proxy_address = "127.0.0.1:0";
@@ -199,10 +201,18 @@ static struct lws_vhost *make_vhost(struct slack_socket *socket, const char *nam
 /* NULL when the connection cannot be made as the environment asks. */
 static struct lws_vhost *vhost_for(struct slack_socket *socket, const struct slack_route *route)
 {
-    struct lws_vhost **vhost = route->proxy ? &socket->proxied : &socket->direct;
+    struct lws_vhost **vhost = &socket->plain;
+    const char *name = "slack-on-loopback"; /* needs no trust store, which is most of a MB */
 
+    if (route->proxy) {
+        vhost = &socket->proxied;
+        name = "slack-by-proxy";
+    } else if (route->uses_tls) {
+        vhost = &socket->direct;
+        name = "slack";
+    }
     if (!*vhost)
-        *vhost = make_vhost(socket, route->proxy ? "slack-by-proxy" : "slack");
+        *vhost = make_vhost(socket, name, vhost != &socket->plain);
     if (*vhost && route->proxy && lws_set_proxy(*vhost, route->proxy) != 0)
         return NULL;
     return *vhost;

@@ -159,7 +159,4 @@ int slack_read_messages(struct slack_web *web, const struct slack_reading *readi
                         char cursor[SLACK_CURSOR_MAX_BYTES], slack_message_fn on_message,
                         void *context, struct err *err);
 
-/* Below, at or above 0 as Slack's ts `a` is before, at or after `b`; "" is before all. */
-int slack_compare_ts(const char *a, const char *b);
-
 #endif

@@ -3,21 +3,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/decimal.h"
 #include "slack/call.h"
 #include "slack/event_parts.h"
 
 #define FORM_MAX_BYTES  2048
 #define PAGE_SHRINKS_BY 10 /* 200, 20, 2 messages: Slack's longest fit even then */
-
-int slack_compare_ts(const char *a, const char *b)
-{
-    size_t seconds_a = strcspn(a, ".");
-    size_t seconds_b = strcspn(b, ".");
-
-    if (seconds_a != seconds_b)
-        return seconds_a < seconds_b ? -1 : 1;
-    return strcmp(a, b);
-}
 
 static void append_field(struct buf *form, const char *name, const char *value)
 {
@@ -65,7 +56,7 @@ static void hand_out(const json_t *answer, const struct slack_reading *reading,
 
         slack_event_from_message(message, reading->team, reading->channel, &event);
         /* A thread's root is listed whatever `oldest` says. */
-        if (slack_compare_ts(event.ts, reading->oldest) > 0)
+        if (decimal_compare(event.ts, reading->oldest) > 0)
             on_message(context, &event);
         else
             slack_event_deinit(&event);

@@ -84,7 +84,7 @@ static int64_t start_double(struct harness *harness, const json_t *argv_json)
     bool started;
 
     for (size_t i = 0; i < json_array_size(argv_json) && i + 1 < ARGS_MAX; i++)
-        argv[i] = (char *)(uintptr_t)json_string_value(json_array_get(argv_json, i));
+        argv[i] = (char *)json_string_value(json_array_get(argv_json, i));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, harness_config_path(harness),
                                      O_RDONLY, 0); /* any text is a prompt */

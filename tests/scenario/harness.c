@@ -106,7 +106,7 @@ static _Noreturn void become(const char *const *args, int in, int out, int err)
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execvp(args[0], (char *const *)args); /* which changes nothing in them */
+    execvp(args[0], args);
     fprintf(stderr, "cannot run %s\n", args[0]);
     _exit(127);
 }
@@ -156,7 +156,8 @@ static bool read_ready_line(struct harness *harness, int fd)
 
 static bool start_lab(struct harness *harness)
 {
-    const char *args[] = { program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL };
+    char *args[] = { (char *)program("TK_LAB", "build/release/tests/slack_lab/slack_lab"),
+                     NULL };
     int ends[2];
     bool ready;
 
@@ -264,6 +265,56 @@ static void end_process(pid_t *pid)
         waitpid(*pid, NULL, 0);
     }
     *pid = 0;
+}
+
+/* SIGTERM, so that a tool which watches the daemon can say what it leaks. */
+static bool ends_well(pid_t *pid, const char *name)
+{
+    int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
+    int status = 0;
+
+    kill(*pid, SIGTERM);
+    while (waitpid(*pid, &status, WNOHANG) == 0) {
+        if (clock_now_ms() > until) {
+            fprintf(stderr, "harness: the %s does not end\n", name);
+            return false;
+        }
+        harness_pause_ms(STEP_MS);
+    }
+    *pid = 0;
+    if (status != 0)
+        fprintf(stderr, "harness: the %s ended with wait status %d\n", name, status);
+    return status == 0;
+}
+
+/* Sanitizers and valgrind write where the daemon writes. */
+static bool has_report(struct harness *harness)
+{
+    static const char *const marks[] = { "Sanitizer", "runtime error:", "\n==" };
+    const char *log = daemon_log(harness);
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        const char *report = strstr(log, marks[i]);
+
+        if (report) {
+            fprintf(stderr, "harness: a tool reports:\n%s\n", report);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool harness_end(struct harness *harness)
+{
+    bool is_good = true;
+
+    if (harness->daemon_pid > 0)
+        is_good = ends_well(&harness->daemon_pid, "daemon");
+    is_good = !has_report(harness) && is_good;
+    harness_end_runs(harness);
+    if (harness->lab_pid > 0)
+        is_good = ends_well(&harness->lab_pid, "lab") && is_good;
+    return is_good;
 }
 
 void harness_free(struct harness *harness)

@@ -41,6 +41,12 @@ extern void (*harness_on_fail)(const char *message);
 /* Starts the lab and makes the directories. NULL when that does not work (said on stderr). */
 struct harness *harness_new(void);
 
+/*
+ * Ends the daemon and the lab in an orderly way. False, with the reason on stderr, when one did
+ * not end with 0, or when a sanitizer or valgrind had something to say about the daemon.
+ */
+bool harness_end(struct harness *harness);
+
 /* Ends every process that is left, by its id, and removes the directory. NULL is fine. */
 void harness_free(struct harness *harness);
 

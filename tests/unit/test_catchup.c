@@ -19,7 +19,7 @@
 
 #define GAP_MS      INT64_C(600000)
 #define STOP_MAX_MS 1000
-#define US_PER_MIN  INT64_C(60000000)
+#define US_PER_STEP INT64_C(600000000)
 
 /* The parts of a daemon that a message passes through; the test's thread is its loop. */
 struct fixture {
@@ -30,6 +30,8 @@ struct fixture {
     struct app app;
     int cancel_fd;
     int64_t now_us;
+    char *bodies[8]; /* that the peer was told to answer */
+    size_t bodies_count;
     char ts[8][32]; /* ts[i]: i * 10 minutes ago */
 };
 
@@ -142,7 +144,7 @@ static void set_up(struct fixture *f)
     f->now_us = clock_wall_us();
     for (int i = 0; i < 8; i++)
         snprintf(f->ts[i], sizeof(f->ts[i]), "%lld.000000",
-                 (long long)(f->now_us / 1000000 - i * 600));
+                 (long long)(f->now_us / 1000000 - i * INT64_C(600)));
     start_app(f);
 }
 
@@ -152,6 +154,8 @@ static void tear_down(struct fixture *f)
     peer_free(f->peer);
     peer_free(f->reactions);
     close(f->cancel_fd);
+    for (size_t i = 0; i < f->bodies_count; i++)
+        free(f->bodies[i]);
     CHECK_INT(file_remove_tree(f->lab.directory, NULL), 0, "");
 }
 
@@ -165,7 +169,7 @@ static void recorded(struct fixture *f, const char *channel, int ts, const char 
     free(entry->reply_thread);
     entry->channel = xstrdup(channel);
     entry->reply_thread = xstrdup(reply_thread);
-    entry->received_wall_us = f->now_us - ts * 10 * US_PER_MIN;
+    entry->received_wall_us = f->now_us - ts * US_PER_STEP;
     CHECK_INT(lab_record_as(&f->lab, entry, false, *reply_thread != '\0', NULL), LEDGER_NEW,
               "");
 }
@@ -245,13 +249,13 @@ static json_t *said_by_bot(const char *ts, const char *thread_ts, const char *bo
 }
 
 /* The next call of `method` is answered with these messages (adopted). */
-static char *script(struct fixture *f, const char *method, json_t *messages)
+static void script(struct fixture *f, const char *method, json_t *messages)
 {
     json_auto_t *root = json_pack("{s:b,s:o}", "ok", 1, "messages", messages);
-    char *body = json_dumps(root, 0);
 
-    peer_script(f->peer, method, 200, "", body, false);
-    return body;
+    assert_true(f->bodies_count < ARRAY_LEN(f->bodies));
+    f->bodies[f->bodies_count] = json_dumps(root, 0);
+    peer_script(f->peer, method, 200, "", f->bodies[f->bodies_count++], false);
 }
 
 static char *envelope_of(struct fixture *f, int ts, const char *text)
@@ -284,9 +288,6 @@ static void deliver(struct fixture *f, int ts, const char *text)
 static void what_was_said_meanwhile_is_taken_up(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
-    AUTO_FREE char *thread = NULL;
-    AUTO_FREE char *channel = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
@@ -294,18 +295,18 @@ static void what_was_said_meanwhile_is_taken_up(void **state)
     recorded(&f, "C1", 6, "", f.ts[6]);
     recorded(&f, "C1", 5, f.ts[6], f.ts[6]);
     recorded(&f, "D1", 4, "", "");
-    direct = script(&f, "conversations.history",
-                    json_pack("[o,o]", said(f.ts[1], "", "U1", "second"),
-                              said(f.ts[2], "", "U1", "first")));
-    thread = script(&f, "conversations.replies",
-                    json_pack("[o,o,o,o,o]", said(f.ts[6], f.ts[6], "U1", "the root"),
-                              said_by_bot(f.ts[3], f.ts[6], "BBOT", "our own"),
-                              said_by_bot(f.ts[3], f.ts[6], "BELSE", "another bot's"),
-                              said(f.ts[2], f.ts[6], "U2", "<@U9> between people"),
-                              said(f.ts[2], f.ts[6], "U1", "in the thread")));
-    channel = script(&f, "conversations.history",
-                     json_pack("[o,o]", said(f.ts[2], "", "U3", "to nobody"),
-                               said(f.ts[3], f.ts[3], "U3", "<@UBOT> to us")));
+    script(&f, "conversations.history",
+           json_pack("[o,o]", said(f.ts[1], "", "U1", "second"),
+                     said(f.ts[2], "", "U1", "first")));
+    script(&f, "conversations.replies",
+           json_pack("[o,o,o,o,o]", said(f.ts[6], f.ts[6], "U1", "the root"),
+                     said_by_bot(f.ts[3], f.ts[6], "BBOT", "our own"),
+                     said_by_bot(f.ts[3], f.ts[6], "BELSE", "another bot's"),
+                     said(f.ts[2], f.ts[6], "U2", "<@U9> between people"),
+                     said(f.ts[2], f.ts[6], "U1", "in the thread")));
+    script(&f, "conversations.history",
+           json_pack("[o,o]", said(f.ts[2], "", "U3", "to nobody"),
+                     said(f.ts[3], f.ts[3], "U3", "<@UBOT> to us")));
     catch_up(&f);
     got = waiting(&f);
     CHECK_HOLDS(got, "D1=first D1=second ", "oldest first");
@@ -322,7 +323,6 @@ static void slack_is_asked_only_for_what_is_not_known(void **state)
     struct fixture f;
     AUTO_FREE char *want = NULL;
     AUTO_FREE char *want_direct = NULL;
-    AUTO_FREE char *empty[3];
 
     (void)state;
     set_up(&f);
@@ -330,30 +330,25 @@ static void slack_is_asked_only_for_what_is_not_known(void **state)
     recorded(&f, "C1", 5, f.ts[6], f.ts[6]);
     recorded(&f, "D1", 4, "", "");
     for (int i = 0; i < 3; i++)
-        empty[i] = script(&f, i == 1 ? "conversations.replies" : "conversations.history",
-                          json_array());
+        script(&f, i == 1 ? "conversations.replies" : "conversations.history", json_array());
     catch_up(&f);
     want = xasprintf("channel=C1&ts=%s&oldest=%s&limit=200", f.ts[6], f.ts[5]);
     want_direct = xasprintf("channel=D1&oldest=%s&limit=200", f.ts[4]);
     CHECK_TEXT(peer_body(f.peer, "conversations.replies", 0), want, "after the newest known");
     CHECK_TEXT(peer_body(f.peer, "conversations.history", 0), want_direct, "the newest place");
     CHECK_INT(peer_count(f.peer, "conversations.history"), 2, "each channel once");
-    for (int i = 0; i < 3; i++)
-        free(take_ptr(&empty[i]));
     tear_down(&f);
 }
 
 static void a_late_delivery_of_a_message_found_is_not_answered_again(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
     set_up(&f);
     recorded(&f, "D1", 4, "", "");
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
     catch_up(&f);
     deliver(&f, 2, "hello");
     got = waiting(&f);
@@ -365,15 +360,13 @@ static void a_late_delivery_of_a_message_found_is_not_answered_again(void **stat
 static void a_message_that_slack_delivered_late_is_not_found_again(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
     set_up(&f);
     recorded(&f, "D1", 4, "", "");
     deliver(&f, 2, "hello");
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
     catchup_links(f.app.catchup, 1, 0);
     catchup_links(f.app.catchup, 0, 0);
     catchup_links(f.app.catchup, 1, GAP_MS + 1);
@@ -418,8 +411,6 @@ static void a_start_without_a_past_asks_nothing(void **state)
 static void a_place_that_slack_refuses_is_passed_over(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
-    AUTO_FREE char *empty = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
@@ -430,8 +421,7 @@ static void a_place_that_slack_refuses_is_passed_over(void **state)
                 "{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"channels:history\"}");
     peer_refuse(f.peer, "conversations.history",
                 "{\"ok\":false,\"error\":\"method_not_supported_for_channel_type\"}");
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
     catch_up(&f);
     got = waiting(&f);
     CHECK_TEXT(got, "D1=hello ", "the others are asked all the same");
@@ -441,21 +431,17 @@ static void a_place_that_slack_refuses_is_passed_over(void **state)
 static void a_failing_slack_is_asked_again_where_it_failed(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
-    AUTO_FREE char *channel = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
     set_up(&f);
     recorded(&f, "D1", 6, "", "");
     recorded(&f, "D2", 5, "", "");
-    channel = script(&f, "conversations.history",
-                     json_pack("[o]", said(f.ts[2], "", "U1", "before")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "before")));
     for (int i = 0; i < 5; i++) /* as often as one call tries */
         peer_refuse(f.peer, "conversations.history",
                     "{\"ok\":false,\"error\":\"service_unavailable\"}");
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U2", "after")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U2", "after")));
     catch_up(&f);
     got = waiting(&f);
     CHECK_HOLDS(got, "D2=before ", "");
@@ -467,16 +453,13 @@ static void a_failing_slack_is_asked_again_where_it_failed(void **state)
 static void an_agent_view_answers_each_message_in_its_own_thread(void **state)
 {
     struct fixture f;
-    AUTO_FREE char *direct = NULL;
-    AUTO_FREE char *empty = NULL;
     struct dispatch_batch batch;
 
     (void)state;
     set_up(&f);
     recorded(&f, "D1", 6, "", f.ts[6]);
-    empty = script(&f, "conversations.replies", json_array());
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
+    script(&f, "conversations.replies", json_array());
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
     catch_up(&f);
     CHECK_INT(dispatch_take(f.app.dispatch, f.cancel_fd, &batch), true, "");
     CHECK_TEXT(batch.entries[0]->reply_thread, f.ts[2], "as those before it were");
@@ -529,7 +512,6 @@ static void a_stop_ends_it_at_once_and_the_next_start_goes_on(void **state)
     int deaf = deaf_slack(url);
     int64_t until = clock_now_ms() + LAB_WAIT_MS;
     int64_t before_ms;
-    AUTO_FREE char *direct = NULL;
     AUTO_FREE char *got = NULL;
 
     (void)state;
@@ -549,8 +531,7 @@ static void a_stop_ends_it_at_once_and_the_next_start_goes_on(void **state)
 
     lab_open(&f.lab);
     f.config.slack.api_url = f.peer->url;
-    direct =
-        script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
+    script(&f, "conversations.history", json_pack("[o]", said(f.ts[2], "", "U1", "hello")));
     start_app(&f);
     catch_up(&f);
     got = waiting(&f);
