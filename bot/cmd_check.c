@@ -157,7 +157,7 @@ static void check_agent(struct report *report, const struct config *config)
     switch (agent_check_command(command, (enum agent_dialect)config->agent.dialect, env_names,
                                 &detail)) {
     case AGENT_CHECK_OK:
-        say(report, FINDING_OK, "agent", "%s %s", command[0], buf_text(&detail));
+        say(report, FINDING_OK, "agent", "%s", buf_text(&detail));
         break;
     case AGENT_CHECK_NOT_FOUND:
         say(report, FINDING_FAIL, "agent",
