@@ -156,10 +156,10 @@ int cli_become_owner(const struct config *config, struct err *err)
     if ((owner ? initgroups(owner->pw_name, owner->pw_gid) : setgroups(0, NULL)) < 0 ||
         setgid(owner ? owner->pw_gid : info.st_gid) < 0 || setuid(info.st_uid) < 0)
         return err_set_errno(err, ERR_SYSTEM, "become the owner of %s", config->state_dir);
-    if (owner) { /* an agent looks there for its login */
-        setenv("HOME", owner->pw_dir, 1);
-        setenv("USER", owner->pw_name, 1);
-        setenv("LOGNAME", owner->pw_name, 1);
+    if (owner) { /* an agent looks there for its login; no thread exists yet */
+        setenv("HOME", owner->pw_dir, 1);     /* NOLINT(concurrency-mt-unsafe) */
+        setenv("USER", owner->pw_name, 1);    /* NOLINT(concurrency-mt-unsafe) */
+        setenv("LOGNAME", owner->pw_name, 1); /* NOLINT(concurrency-mt-unsafe) */
     }
     return 0;
 }
