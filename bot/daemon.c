@@ -192,7 +192,7 @@ static void on_identity(void *context, void *item)
     app->courier = courier_new(app->config->slack.api_url, app->config->slack.bot_token,
                                app->limits, app->metrics);
     app->desk = desk_start(app);
-    workers_refill(app, 0);
+    dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->workers = workers_start(app);
     start_links(daemon);
 }
@@ -218,9 +218,11 @@ static void *run_starter(void *context)
 {
     struct daemon *daemon = context;
     struct app *app = &daemon->app;
+    struct config *config = app_config(app);
     struct slack_web *web =
-        slack_web_new(app->config->slack.api_url, app->config->slack.bot_token, app->limits);
+        slack_web_new(config->slack.api_url, config->slack.bot_token, app->limits);
 
+    config_unref(config);
     slack_web_set_cancel(web, &app->is_stopping);
     for (unsigned attempt = 0; !atomic_load(&app->is_stopping); attempt++) {
         struct slack_identity *identity = xcalloc(1, sizeof(*identity));

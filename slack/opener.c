@@ -5,13 +5,18 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/http.h"
 #include "base/queue.h"
 #include "slack/socket.h"
 
+#define LOG_MODULE "slack.socket"
+#include "base/log.h"
+
 #define REQUESTS_MAX           64
+#define JOIN_MAX_S             2
 #define ANSWER_MAX_BYTES       65536
 #define RETRY_AFTER_DEFAULT_MS 30000 /* Slack's python SDK when a 429 names no time */
 
@@ -215,6 +220,19 @@ struct slack_opener *slack_opener_new(const struct slack_opener_options *options
     return opener;
 }
 
+/* A look-up of a name cannot be cancelled, and the program's end must not wait for one. */
+static bool join_soon(struct slack_opener *opener)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += JOIN_MAX_S;
+    if (pthread_timedjoin_np(opener->thread, NULL, &until) == 0)
+        return true;
+    pthread_detach(opener->thread);
+    return false;
+}
+
 void slack_opener_free(struct slack_opener *opener)
 {
     struct slack_opener_answer *answer;
@@ -223,7 +241,10 @@ void slack_opener_free(struct slack_opener *opener)
         return;
     atomic_store(&opener->cancelled, true);
     queue_close(opener->requests);
-    pthread_join(opener->thread, NULL);
+    if (!join_soon(opener)) {
+        log_warn("a name server does not answer; ending without it");
+        return; /* the thread still has the object, and ends with the process */
+    }
     while ((answer = slack_opener_take(opener)) != NULL)
         slack_opener_answer_free(answer);
     queue_free(opener->requests);

@@ -34,11 +34,17 @@
 
 struct slack_features *slack_features_new(void)
 {
-    return xcalloc(1, sizeof(struct slack_features));
+    struct slack_features *features = xcalloc(1, sizeof(*features));
+
+    pthread_mutex_init(&features->lock, NULL);
+    return features;
 }
 
 void slack_features_free(struct slack_features *features)
 {
+    if (!features)
+        return;
+    pthread_mutex_destroy(&features->lock);
     free(features);
 }
 
@@ -110,6 +116,11 @@ void slack_reply_free(struct slack_reply *reply)
     free(reply);
 }
 
+static bool has_threads(const struct slack_reply *reply)
+{
+    return *reply->thread_ts != '\0';
+}
+
 /* ---- the state that a later process needs ---- */
 
 void reply_tell_state(struct slack_reply *reply)
@@ -139,12 +150,12 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_int_t index = 0;
     struct err ignored = { 0 };
 
-    /* What the earlier process showed in the thread is now this one's to clear. */
-    reply->is_session_busy = reply->is_status_busy = *reply->thread_ts != '\0';
-    if (!*state) {
-        reply->looks_first = *reply->key != '\0';
+    /* What the earlier process showed is undone at the end; what it wrote later than the state
+     * says is looked for. */
+    reply->is_session_busy = reply->is_status_busy = has_threads(reply);
+    reply->looks_first = *reply->key != '\0';
+    if (!*state)
         return 0;
-    }
     if (!root || json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version",
                                 &version, "stream", &is_stream, "ts", &ts, "start", &start,
                                 "index", &index, "fence", &fence, "info", &fence_info) < 0)
@@ -239,11 +250,6 @@ const char *slack_reply_text(const struct slack_reply *reply)
 }
 
 /* ---- status ---- */
-
-static bool has_threads(const struct slack_reply *reply)
-{
-    return *reply->thread_ts != '\0';
-}
 
 bool reply_is_status_in_message(const struct slack_reply *reply)
 {
@@ -497,7 +503,6 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
 {
     static const char too_long[] = "_The answer is longer than what fits here; it is cut._";
     int64_t deadline_ms = reply->web->deadline_ms;
-    const atomic_bool *cancelled = reply->web->cancelled;
     AUTO_FREE char *notes = NULL;
     int rc;
 
@@ -507,12 +512,9 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
                       reply->is_truncated && *note ? "\n" : "",
                       (int)utf8_cut(note, strlen(note), NOTE_MAX_BYTES), note);
     reply->status[0] = '\0';
-    /* What cancelled the work must not cancel its end. */
-    slack_web_set_cancel(reply->web, NULL);
     take_tail(reply);
     rc = deliver_rest(reply, notes, err);
     clear_status(reply);
-    slack_web_set_cancel(reply->web, cancelled);
     slack_web_set_deadline(reply->web, deadline_ms);
     return rc;
 }
