@@ -204,11 +204,20 @@ install: all ## install under DESTDIR and PREFIX (/usr/local)
 ifeq ($(DESTDIR),)
 	scripts/create-user
 	test -e $(ETC_FILE) || install -m 0640 -g threadkeeper config/threadkeeper.example.yaml $(ETC_FILE)
+	test ! -d /run/systemd/system || systemctl daemon-reload
+	@echo 'Next: the tokens, as $(PREFIX)/lib/systemd/system/threadkeeper.service says at its top;'
+	@echo 'then threadkeeper check, then systemctl enable --now threadkeeper'
 endif
 
 uninstall: ## remove what install put there, not the configuration and the memory
+ifeq ($(DESTDIR),)
+	test ! -d /run/systemd/system || systemctl disable --now threadkeeper || true
+endif
 	rm -f $(DESTDIR)$(PREFIX)/bin/threadkeeper $(UNIT_DIR)/threadkeeper.service
 	rm -rf $(DOC_DIR)
+ifeq ($(DESTDIR),)
+	test ! -d /run/systemd/system || systemctl daemon-reload
+endif
 
 clean: ## remove build/
 	rm -rf build
