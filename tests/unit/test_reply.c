@@ -223,6 +223,31 @@ static void a_long_answer_rolls_over_with_fences_whole(void **state)
     tear_down(&f);
 }
 
+static void a_fence_that_the_agent_left_open_is_closed_at_the_end(void **state)
+{
+    static const struct {
+        const char *note;
+        const char *want;
+    } cases[] = {
+        { "", "Look:\n```c\nint a;\nint b;\n```" },
+        { "_Stopped._", "Look:\n```c\nint a;\nint b;\n```\n\n_Stopped._" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture f;
+
+        set_up(&f, SLACK_REPLY_AUTO, "1.1");
+        say(&f, "Look:\n```c\nint a;\n");
+        run_for(&f, 1000);
+        CHECK_INT(peer_count(f.peer, "chat.startStream"), 1, "streamed");
+        say(&f, "int b;\n");
+        end(&f, cases[i].note);
+        check_seen(&f, cases[i].want, cases[i].note);
+        tear_down(&f);
+    }
+}
+
 static void text_that_came_at_once_fills_several_messages(void **state)
 {
     struct fixture f;
@@ -651,12 +676,12 @@ static void sessions_that_are_not_supported_are_asked_for_once(void **state)
 
 /* ---- text ---- */
 
-static void broadcasts_are_defused_however_they_are_cut(void **state)
+static void broadcasts_and_tokens_are_defused_however_they_are_cut(void **state)
 {
     static const char text[] = "Hi <!channel> and @here, <@U123> caf\xc3\xa9 \xf0\x9f\x8e\x89 "
-                               "<!subteam^S1|@x> @everyone";
+                               "xoxb-12-ab <!subteam^S1|@x> @everyone";
     static const char want[] = "Hi <\u200b!channel> and @\u200bhere, <\u200b@U123> caf\xc3\xa9 "
-                               "\xf0\x9f\x8e\x89 <\u200b!subteam^S1|@x> @\u200b"
+                               "\xf0\x9f\x8e\x89 [token removed] <\u200b!subteam^S1|@x> @\u200b"
                                "everyone";
 
     (void)state;
@@ -864,6 +889,7 @@ int main(void)
         TEST(appends_are_coalesced_to_one_a_second),
         TEST(status_is_refreshed_and_ends_with_the_text_that_follows),
         TEST(a_long_answer_rolls_over_with_fences_whole),
+        TEST(a_fence_that_the_agent_left_open_is_closed_at_the_end),
         TEST(text_that_came_at_once_fills_several_messages),
         TEST(a_stream_that_slack_finds_full_goes_on_in_another),
         TEST(blanks_alone_are_never_sent),
@@ -885,7 +911,7 @@ int main(void)
         TEST(an_end_that_cannot_be_delivered_says_so_and_still_clears_the_status),
         TEST(the_end_is_delivered_although_the_work_was_cancelled),
         TEST(sessions_that_are_not_supported_are_asked_for_once),
-        TEST(broadcasts_are_defused_however_they_are_cut),
+        TEST(broadcasts_and_tokens_are_defused_however_they_are_cut),
         TEST(garbage_bytes_become_clean_text),
         TEST(an_endless_answer_is_cut),
         TEST(a_restarted_process_goes_on_in_the_same_message),
