@@ -674,6 +674,38 @@ static void sessions_that_are_not_supported_are_asked_for_once(void **state)
     tear_down(&f);
 }
 
+static void a_session_is_marked_only_while_there_is_room_to_unmark_it(void **state)
+{
+    struct fixture f;
+    unsigned marked;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    for (int i = 0; i < 30; i++) {
+        slack_reply_begin(f.reply, f.now_ms);
+        end(&f, "_Nothing._");
+        make_reply(&f, SLACK_REPLY_AUTO, "1.1");
+    }
+    marked = peer_count(f.peer, "agents.sessions.setStatus");
+    CHECK_INT(marked % 2, 0, "each processing has its active");
+    CHECK_INT(marked, 34, "and some answers went without");
+    tear_down(&f);
+}
+
+static void a_session_becomes_active_although_slack_limits_the_call(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    slack_reply_begin(f.reply, f.now_ms);
+    peer_script(f.peer, "agents.sessions.setStatus", 429, "Retry-After: 5\r\n", "", false);
+    end(&f, "_Nothing._");
+    CHECK_INT(peer_count(f.peer, "agents.sessions.setStatus"), 3, "refused once");
+    check_arg(&f, "agents.sessions.setStatus", 2, "status", "active");
+    tear_down(&f);
+}
+
 /* ---- text ---- */
 
 static void broadcasts_and_tokens_are_defused_however_they_are_cut(void **state)
@@ -911,6 +943,8 @@ int main(void)
         TEST(an_end_that_cannot_be_delivered_says_so_and_still_clears_the_status),
         TEST(the_end_is_delivered_although_the_work_was_cancelled),
         TEST(sessions_that_are_not_supported_are_asked_for_once),
+        TEST(a_session_is_marked_only_while_there_is_room_to_unmark_it),
+        TEST(a_session_becomes_active_although_slack_limits_the_call),
         TEST(broadcasts_and_tokens_are_defused_however_they_are_cut),
         TEST(garbage_bytes_become_clean_text),
         TEST(an_endless_answer_is_cut),
