@@ -436,6 +436,12 @@ static void count_usage(const struct turn *turn, const struct agent_result *resu
         metric_add(turn->metrics->output_tokens, result->output_tokens);
 }
 
+/* Blanks alone are no text to Slack: a message of them would never appear. */
+static bool is_wordless(const char *answer)
+{
+    return answer[strspn(answer, " \t\n\r")] == '\0';
+}
+
 static enum turn_outcome end_answered(struct turn *turn, struct progress *progress)
 {
     AUTO_FREE char *note = NULL;
@@ -443,7 +449,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct progress *progre
     if (progress->denied.len)
         note =
             xasprintf("_Not allowed here, so left undone: %s._", buf_text(&progress->denied));
-    else if (!*turn->surface->ops->answer(turn->surface))
+    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
         note = xstrdup("_The agent finished without a word._");
     if (close_answer(turn, note ? note : "") < 0)
         return TURN_LEFT;
