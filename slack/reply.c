@@ -34,11 +34,17 @@
 
 struct slack_features *slack_features_new(void)
 {
-    return xcalloc(1, sizeof(struct slack_features));
+    struct slack_features *features = xcalloc(1, sizeof(*features));
+
+    pthread_mutex_init(&features->lock, NULL);
+    return features;
 }
 
 void slack_features_free(struct slack_features *features)
 {
+    if (!features)
+        return;
+    pthread_mutex_destroy(&features->lock);
     free(features);
 }
 

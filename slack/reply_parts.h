@@ -10,17 +10,25 @@
 #ifndef SLACK_REPLY_PARTS_H
 #define SLACK_REPLY_PARTS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "slack/call.h"
 #include "slack/reply.h"
 #include "slack/text.h"
 
+#define STREAMS_KNOWN 64
+
 struct slack_features {
     atomic_bool no_stream_direct; /* by channel type: direct messages, */
     atomic_bool no_stream;        /* and everything else */
     atomic_bool no_sessions;      /* agents.sessions.* is not for this app */
     atomic_bool no_status;        /* nor assistant.threads.setStatus */
+
+    /* Streams started lately, so that none is taken for one whose answer was lost. */
+    pthread_mutex_t lock; /* guards the two */
+    char started[STREAMS_KNOWN][SLACK_TS_MAX_BYTES];
+    size_t next_started;
 };
 
 enum part_kind {

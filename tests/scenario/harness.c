@@ -100,7 +100,7 @@ static const char *program(const char *variable, const char *otherwise)
 
 /* Runs in the child: dies with us, writes its stdout and stderr there, leads no group of ours.
  */
-static _Noreturn void become(char *const *args, int in, int out, int err)
+static _Noreturn void become(const char *const *args, int in, int out, int err)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(in, STDIN_FILENO);
@@ -111,7 +111,7 @@ static _Noreturn void become(char *const *args, int in, int out, int err)
     _exit(127);
 }
 
-pid_t harness_spawn(char *const *args, int in, int out, int err)
+pid_t harness_spawn(const char *const *args, int in, int out, int err)
 {
     pid_t pid = fork();
 
@@ -433,7 +433,7 @@ int harness_admin_port(const struct harness *harness)
 
 /* --- the daemon -------------------------------------------------------------------------- */
 
-size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
+size_t harness_begin_args(char **ret_wrap, const char **args, size_t size)
 {
     char *rest = xstrdup(program("TK_WRAP", ""));
     char *word;
@@ -444,14 +444,14 @@ size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
         if (*word)
             args[count++] = word;
     }
-    args[count++] = (char *)program("TK_BIN", "build/release/threadkeeper");
+    args[count++] = program("TK_BIN", "build/release/threadkeeper");
     return count;
 }
 
 void daemon_launch(struct harness *harness)
 {
     AUTO_FREE char *wrap = NULL;
-    char *args[ARGS_MAX];
+    const char *args[ARGS_MAX];
     size_t count;
     AUTO_FD int log = open_log(harness->log_path);
 
@@ -459,8 +459,8 @@ void daemon_launch(struct harness *harness)
         harness_fail(harness, "the daemon runs already");
     harness_write_config(harness);
     count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
-    args[count++] = (char *)"run";
-    args[count++] = (char *)"-c";
+    args[count++] = "run";
+    args[count++] = "-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
     harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);

@@ -454,7 +454,8 @@ static void note_call(struct request *request, struct call *call, const char *na
                           "error", error ? error : "", "http", http_status, "result",
                           call->result, "took_us",
                           (json_int_t)(clock_now_us() - request->came_us)));
-    if (error && is_offence(error))
+    if (error && is_offence(error) &&
+        (strcmp(error, "unknown_method") != 0 || !find_method(name)))
         journal_violation(journal, "api_refused",
                           json_pack("{s:s, s:s, s:s, s:O}", "method", name, "error", error,
                                     "message", call->message, "args", call->args));
@@ -513,8 +514,10 @@ static bool is_frozen(struct request *request, struct call *call, const struct m
 
     if (left_ms == 0)
         return false;
-    journal_violation(lab->journal, "retry_after_ignored",
-                      json_pack("{s:s, s:I}", "method", key, "left_ms", (json_int_t)left_ms));
+    if (!faults_is_new(lab->faults, key, request->came_us))
+        journal_violation(
+            lab->journal, "retry_after_ignored",
+            json_pack("{s:s, s:I}", "method", key, "left_ms", (json_int_t)left_ms));
     answer_429(request, call, method, (left_ms + 999) / 1000);
     return true;
 }
