@@ -459,6 +459,11 @@ int command_run(const struct cli *cli)
     daemon.app.config = cli_load_config(cli, true, &status);
     if (!daemon.app.config)
         return status;
+    if (cli_become_owner(daemon.app.config, &err) < 0) {
+        log_err("cannot start: %s", err.message);
+        config_unref(daemon.app.config);
+        return CLI_FAILED;
+    }
     protect_process();
     pthread_mutex_init(&daemon.app.config_lock, NULL);
     daemon.app.started_ms = clock_now_ms();

@@ -197,6 +197,7 @@ int slack_socket_check_token(const char *api_url, const char *app_token, struct 
     if (answer.result != SLACK_OPENING_OK)
         rc = err_set(err, answer.result == SLACK_OPENING_FATAL ? ERR_AUTH : ERR_TEMP, "%s",
                      answer.err.message);
+    slack_route_deinit(&answer.route);
     http_free(http);
     free(opener.url);
     free(opener.authorization);

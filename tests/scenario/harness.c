@@ -106,7 +106,7 @@ static _Noreturn void become(const char *const *args, int in, int out, int err)
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execvp(args[0], args);
+    execvp(args[0], (char *const *)args); /* which changes nothing in them */
     fprintf(stderr, "cannot run %s\n", args[0]);
     _exit(127);
 }
@@ -156,8 +156,7 @@ static bool read_ready_line(struct harness *harness, int fd)
 
 static bool start_lab(struct harness *harness)
 {
-    char *args[] = { (char *)program("TK_LAB", "build/release/tests/slack_lab/slack_lab"),
-                     NULL };
+    const char *args[] = { program("TK_LAB", "build/release/tests/slack_lab/slack_lab"), NULL };
     int ends[2];
     bool ready;
 
@@ -539,6 +538,12 @@ void daemon_restart(struct harness *harness)
     if (status != 0)
         harness_fail(harness, "the daemon ended with %d", status);
     daemon_start(harness);
+}
+
+void daemon_reload(struct harness *harness)
+{
+    harness_write_config(harness);
+    daemon_signal(harness, SIGHUP);
 }
 
 const char *daemon_log(struct harness *harness)

@@ -83,6 +83,7 @@ int daemon_wait_exit(struct harness *harness);
 int daemon_stop(struct harness *harness);     /* SIGTERM, and waits */
 void daemon_kill(struct harness *harness);    /* SIGKILL, and waits */
 void daemon_restart(struct harness *harness); /* stop, which must end with 0, and start */
+void daemon_reload(struct harness *harness);  /* SIGHUP, with what was set meanwhile */
 
 /* The daemon's log so far; borrowed until the next call. */
 const char *daemon_log(struct harness *harness);

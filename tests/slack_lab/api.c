@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -417,12 +418,26 @@ static bool is_offence(const char *error)
     return false;
 }
 
+/* The time as Slack's servers have it, which may be another than ours. */
+static void print_date(const struct lab *lab, char *ret_date, size_t size)
+{
+    time_t now = (time_t)(clock_wall_s() + lab->settings.clock_ahead_s);
+    struct tm parts;
+
+    gmtime_r(&now, &parts);
+    strftime(ret_date, size, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+}
+
 static void answer_call(struct request *request, struct call *call, const char *error,
                         int http_status, const char *headers)
 {
     json_auto_t *body = json_pack("{s:b}", "ok", error == NULL);
-    AUTO_FREE char *all_headers =
-        xasprintf("x-oauth-scopes: %s\r\nx-slack-req-id: lab-%lld\r\n%s",
+    char date[64];
+    AUTO_FREE char *all_headers = NULL;
+
+    print_date(call->lab, date, sizeof(date));
+    all_headers =
+        xasprintf("date: %s\r\nx-oauth-scopes: %s\r\nx-slack-req-id: lab-%lld\r\n%s", date,
                   call->lab->settings.scopes, (long long)request->came_us, headers);
 
     if (error) {
