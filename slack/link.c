@@ -304,9 +304,7 @@ static void on_deadline(lws_sorted_usec_list_t *sul)
     }
 }
 
-/* Own pings are the only clock: libwebsockets answers Slack's without showing them. */
-/* All links beat together, so that an idle daemon wakes up once for all of them: at the whole
- * multiple of the interval that is nearest to an interval from now. */
+/* Links beat together, at multiples of the interval: an idle daemon wakes up once for all. */
 static int64_t until_next_pulse(const struct slack_link *link)
 {
     int64_t interval_ms = link->options.ping_interval_ms;
@@ -315,6 +313,7 @@ static int64_t until_next_pulse(const struct slack_link *link)
     return wait_ms > interval_ms / 2 ? wait_ms : wait_ms + interval_ms;
 }
 
+/* Own pings are the only clock: libwebsockets answers Slack's without showing them. */
 static void on_pulse(lws_sorted_usec_list_t *sul)
 {
     struct slack_link *link = lws_container_of(sul, struct slack_link, pulse);
