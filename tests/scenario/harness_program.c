@@ -15,7 +15,7 @@
 
 #define STEP_MS        10
 #define ARGS_MAX       32
-#define TEXT_MAX_BYTES (16 * 1024 * 1024)
+#define TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
 int daemon_get(struct harness *harness, const char *path, const char **ret_body)
 {
