@@ -274,7 +274,7 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     turn_metrics_init(&chat->turn_metrics, chat->metrics);
     buf_init(&chat->input, LINE_MAX_BYTES);
     chat->is_interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    if (file_make_dirs(config->state_dir, 0700, err) < 0 ||
+    if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||
         file_make_dirs(chat->runs_dir, 0700, err) < 0)
         return -1;
     return memory_open(&options, chat->metrics, &chat->memory, err);

@@ -267,6 +267,8 @@ int command_check(const struct cli *cli)
         return status;
     config_hide_secrets_from_environment();
     say(&report, FINDING_OK, "config", "%s", cli->config_path);
+    if (cli_become_owner(config, &err) < 0)
+        say(&report, FINDING_FAIL, "user", "%s", err.message);
     if (http_startup(&err) < 0) {
         say(&report, FINDING_FAIL, "network", "%s", err.message);
     } else {
