@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 
 #define LOG_MODULE "bot.courier"
 #include "base/log.h"
@@ -78,7 +79,7 @@ struct courier *courier_new(const char *api_url, const char *bot_token,
     courier->dropped =
         metrics_counter(metrics, "reactions_dropped_total", "",
                         "Reactions not sent because too many waited, or too long.");
-    pthread_create(&courier->thread, NULL, run, courier);
+    thread_start(&courier->thread, "courier", run, courier);
     return courier;
 }
 

@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "base/http.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "bot/app.h"
 #include "bot/catchup.h"
 #include "bot/cli.h"
@@ -472,7 +473,8 @@ int command_run(const struct cli *cli)
         status = CLI_FAILED;
     } else {
         loop_post(daemon.app.loop, on_loop_running, &daemon, NULL);
-        daemon.has_starter = pthread_create(&daemon.starter, NULL, run_starter, &daemon) == 0;
+        thread_start(&daemon.starter, "starter", run_starter, &daemon);
+        daemon.has_starter = true;
         loop_run(daemon.app.loop);
         status = daemon.app.exit_status;
     }

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "bot/app.h"
 #include "bot/dispatch.h"
 #include "bot/surface_terminal.h"
@@ -470,7 +471,6 @@ static void *run(void *context)
     struct desk *desk = context;
     int64_t wait_ms = 0;
 
-    pthread_setname_np(pthread_self(), "desk");
     for (;;) {
         struct task *task = queue_pop(desk->queue, wait_ms);
 
@@ -502,7 +502,7 @@ struct desk *desk_start(struct app *app)
     desk->commands = metrics_counter(app->metrics, "commands_total", "", "Chat commands.");
     desk->dropped = metrics_counter(app->metrics, "desk_dropped_total", "",
                                     "Requests dropped because too many waited at the desk.");
-    pthread_create(&desk->thread, NULL, run, desk);
+    thread_start(&desk->thread, "desk", run, desk);
     return desk;
 }
 

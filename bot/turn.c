@@ -19,12 +19,11 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define STOP_CHECK_MS     200 /* how soon a running turn notices that the daemon stops */
-#define CONTEXT_MAX_BYTES (1U << 20)
-#define PROMPT_MAX_BYTES  (2U << 20)
-#define RETRY_MAX_BYTES   1900 /* a button carries 2,000 */
-#define PATIENCE_BASE_MS  2000 /* waits between attempts while Slack or the disk refuse */
-#define PATIENCE_CAP_MS   60000
+#define STOP_CHECK_MS    200        /* how soon a running turn notices that the daemon stops */
+#define PROMPT_MAX_BYTES (2U << 20) /* without what memory adds */
+#define RETRY_MAX_BYTES  1900       /* a button carries 2,000 */
+#define PATIENCE_BASE_MS 2000       /* waits between attempts while Slack or the disk refuse */
+#define PATIENCE_CAP_MS  60000
 
 /* What one run of turn_run() carries from step to step. */
 struct progress {
@@ -100,6 +99,11 @@ static struct settings settings_of(const struct turn *turn)
     return settings;
 }
 
+static size_t context_max_bytes(const struct turn *turn)
+{
+    return (size_t)turn->config->memory.context.budget_tokens * MEMORY_TOKEN_MAX_BYTES;
+}
+
 static void build_prompt(const struct turn *turn, const struct progress *progress,
                          const struct settings *settings, struct buf *out)
 {
@@ -118,7 +122,7 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
     };
     size_t turns = 0;
 
-    buf_init(&context, CONTEXT_MAX_BYTES);
+    buf_init(&context, context_max_bytes(turn));
     memory_build_context(progress->conversation, &options, &context, &turns);
     prompt.context_lines = buf_text(&context);
     for (size_t i = 0; i < turn->batch->count; i++) {
@@ -156,8 +160,10 @@ static int start_agent(struct turn *turn, struct progress *progress, struct err 
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
     AUTO_BUF struct buf prompt = { 0 };
 
-    buf_init(&prompt, PROMPT_MAX_BYTES);
+    buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     build_prompt(turn, progress, &settings, &prompt);
+    if (buf_finish(&prompt, err) < 0)
+        return err_wrap(err, "prompt");
     spec.command = command;
     spec.env_names = env_names;
     spec.mode = settings.mode;
@@ -436,6 +442,12 @@ static void count_usage(const struct turn *turn, const struct agent_result *resu
         metric_add(turn->metrics->output_tokens, result->output_tokens);
 }
 
+/* Blanks alone are no text to Slack: a message of them would never appear. */
+static bool is_wordless(const char *answer)
+{
+    return answer[strspn(answer, " \t\n\r")] == '\0';
+}
+
 static enum turn_outcome end_answered(struct turn *turn, struct progress *progress)
 {
     AUTO_FREE char *note = NULL;
@@ -443,7 +455,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct progress *progre
     if (progress->denied.len)
         note =
             xasprintf("_Not allowed here, so left undone: %s._", buf_text(&progress->denied));
-    else if (!*turn->surface->ops->answer(turn->surface))
+    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
         note = xstrdup("_The agent finished without a word._");
     if (close_answer(turn, note ? note : "") < 0)
         return TURN_LEFT;

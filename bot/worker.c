@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "bot/app.h"
 #include "bot/dispatch.h"
 #include "bot/note.h"
@@ -227,7 +228,6 @@ static void *run_worker(void *context)
     struct worker *worker = context;
     struct dispatch_batch batch;
 
-    pthread_setname_np(pthread_self(), "worker");
     refill_while_wanted(worker->app); /* at the start: what the ledger holds */
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
@@ -254,7 +254,7 @@ struct workers *workers_start(struct app *app)
         worker->web = slack_web_new(app->config->slack.api_url, app->config->slack.bot_token,
                                     app->limits);
         slack_web_set_cancel(worker->web, &app->is_stopping);
-        pthread_create(&worker->thread, NULL, run_worker, worker);
+        thread_start(&worker->thread, "worker", run_worker, worker);
     }
     return workers;
 }

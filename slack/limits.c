@@ -22,6 +22,20 @@ struct rate {
     int64_t burst;
 };
 
+/*
+ * agents.sessions.setStatus is needed twice for each turn, more often than any other method of
+ * its tier, and the second time must not fail: so its tier is kept to the letter.
+ */
+#define SESSIONS         "agents.sessions.setStatus"
+#define MINUTE_MS        60000
+#define MINUTE_MAX       50
+#define MINUTE_SPARE_MAX 33 /* the rest is for calls that cannot be left out */
+
+struct minute {
+    uint64_t count; /* of all calls */
+    int64_t at_ms[MINUTE_MAX];
+};
+
 /* Tiers: T2 20 a minute, T3 50, T4 100; the last row is for every other method. */
 static const struct rate rates[] = {
     { "chat.postMessage", 200, 50 }, /* several hundred a minute per workspace */
@@ -35,7 +49,7 @@ static const struct rate rates[] = {
     { "reactions.remove", 3000, 12 },
     { "users.info", 600, 50 },
     { "assistant.threads.setStatus", 100, 50 },
-    { "agents.sessions.setStatus", 1200, 30 },
+    { SESSIONS, 200, 50 }, /* its minute is what counts, see struct minute */
     { "auth.test", 300, 50 },
     { "conversations.history", 1200, 20 },
     { "conversations.replies", 1200, 20 },
@@ -55,6 +69,7 @@ struct slack_limits {
     pthread_mutex_t lock; /* guards the buckets */
     struct bucket methods[ARRAY_LEN(rates)];
     struct channel_bucket channels[CHANNELS_MAX];
+    struct minute sessions;
     struct metric *counts[SLACK_COUNT_PACED + 1];
 };
 
@@ -128,6 +143,28 @@ static int64_t wait_for(const struct bucket *bucket, const struct rate *rate, in
     return wait > 0 ? wait : 0;
 }
 
+/* How long until fewer than `max` of the calls are a minute old or younger, 0 when they are. */
+static int64_t wait_for_minute(const struct minute *minute, unsigned max, int64_t now_ms)
+{
+    int64_t wait;
+
+    if (minute->count < max)
+        return 0;
+    wait = minute->at_ms[(minute->count - max) % MINUTE_MAX] + MINUTE_MS - now_ms;
+    return wait > 0 ? wait : 0;
+}
+
+bool slack_limits_have_spare_session(struct slack_limits *limits, int64_t now_ms)
+{
+    bool has_spare;
+
+    pthread_mutex_lock(&limits->lock);
+    has_spare = limits->methods[find_rate(SESSIONS)].frozen_until_ms <= now_ms &&
+                wait_for_minute(&limits->sessions, MINUTE_SPARE_MAX, now_ms) == 0;
+    pthread_mutex_unlock(&limits->lock);
+    return has_spare;
+}
+
 static void spend(struct bucket *bucket, const struct rate *rate, int64_t now_ms)
 {
     if (bucket->full_at_ms < now_ms)
@@ -149,6 +186,11 @@ int64_t slack_limits_take(struct slack_limits *limits, const char *method, const
 
     pthread_mutex_lock(&limits->lock);
     wait = wait_for(&limits->methods[i], &rates[i], now_ms);
+    if (strcmp(method, SESSIONS) == 0) {
+        int64_t minute_wait = wait_for_minute(&limits->sessions, MINUTE_MAX, now_ms);
+
+        wait = minute_wait > wait ? minute_wait : wait;
+    }
     if (is_per_channel(method, channel)) {
         int64_t channel_wait;
 
@@ -158,6 +200,8 @@ int64_t slack_limits_take(struct slack_limits *limits, const char *method, const
     }
     if (!wait) {
         spend(&limits->methods[i], &rates[i], now_ms);
+        if (strcmp(method, SESSIONS) == 0)
+            limits->sessions.at_ms[limits->sessions.count++ % MINUTE_MAX] = now_ms;
         if (by_channel)
             spend(by_channel, &channel_rate, now_ms);
     }

@@ -13,6 +13,7 @@
 #ifndef SLACK_LIMITS_H
 #define SLACK_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "slack/web.h"
@@ -31,6 +32,12 @@ enum slack_count {
  */
 int64_t slack_limits_take(struct slack_limits *limits, const char *method, const char *channel,
                           int64_t now_ms);
+
+/*
+ * Is there room for an agents.sessions.setStatus that may as well be left out? Enough stays for
+ * those that may not. Takes nothing.
+ */
+bool slack_limits_have_spare_session(struct slack_limits *limits, int64_t now_ms);
 
 /* Slack refused with 429: nothing more of this kind until `until_ms`. */
 void slack_limits_freeze(struct slack_limits *limits, const char *method, const char *channel,

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/http.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "slack/socket.h"
 
 #define LOG_MODULE "slack.socket"
@@ -166,7 +167,6 @@ static void *run(void *argument)
     struct http *http = http_new();
     struct request *request;
 
-    pthread_setname_np(pthread_self(), "slack-opener");
     while ((request = queue_pop(opener->requests, -1)) != NULL) {
         struct slack_opener_answer *answer = xcalloc(1, sizeof(*answer));
 
@@ -215,9 +215,7 @@ struct slack_opener *slack_opener_new(const struct slack_opener_options *options
     opener->authorization = xasprintf("Authorization: Bearer %s", options->app_token);
     opener->requests = queue_new(REQUESTS_MAX);
     opener->answers = queue_new((size_t)2 * REQUESTS_MAX);
-    /* A host that cannot start a thread at boot cannot run this program. */
-    if (pthread_create(&opener->thread, NULL, run, opener) != 0)
-        abort();
+    thread_start(&opener->thread, "slack-opener", run, opener);
     return opener;
 }
 

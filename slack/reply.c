@@ -26,7 +26,6 @@
 #define RETRY_FIRST_MS      1000
 #define RETRY_CAP_MS        15000
 #define TICK_DEADLINE_MS    12000
-#define STATUS_DEADLINE_MS  4000
 #define END_DEADLINE_MS     60000
 #define END_TRIES           6
 #define NOTE_MAX_BYTES      1000
@@ -256,67 +255,12 @@ bool reply_is_status_in_message(const struct slack_reply *reply)
     return !has_threads(reply) || (reply->features && atomic_load(&reply->features->no_status));
 }
 
-/* Remembers when this app or workspace knows no such method; anything else is only logged. */
-static void note_unsupported(struct slack_reply *reply, atomic_bool *feature,
-                             const struct err *err)
-{
-    static const char *const names[] = { "unknown_method",    "feature_disabled",
-                                         "not_authorized",    "not_agent_app",
-                                         "missing_scope",     "not_allowed_token_type",
-                                         "method_deprecated", "feature_not_enabled" };
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(slack_web_error(reply->web), names[i]) == 0 && feature)
-            atomic_store(feature, true);
-    }
-    log_debug("channel=%s %s", reply->channel, err->message);
-}
-
-static void set_session(struct slack_reply *reply, const char *status)
-{
-    atomic_bool *unsupported = reply->features ? &reply->features->no_sessions : NULL;
-    int64_t deadline_ms = reply->web->deadline_ms;
-    struct err err = { 0 };
-
-    if (unsupported && atomic_load(unsupported))
-        return;
-    slack_web_set_deadline(reply->web, STATUS_DEADLINE_MS);
-    if (slack_set_session_status(reply->web, reply->channel, reply->thread_ts, status, &err) <
-        0)
-        note_unsupported(reply, unsupported, &err);
-    slack_web_set_deadline(reply->web, deadline_ms);
-}
-
-void reply_mark_processing(struct slack_reply *reply)
-{
-    if (reply->is_session_busy)
-        set_session(reply, "processing");
-}
-
-static void show_status(struct slack_reply *reply, const char *status, int64_t now_ms)
-{
-    atomic_bool *unsupported = reply->features ? &reply->features->no_status : NULL;
-    int64_t deadline_ms = reply->web->deadline_ms;
-    struct err err = { 0 };
-
-    if (unsupported && atomic_load(unsupported))
-        return;
-    slack_web_set_deadline(reply->web, STATUS_DEADLINE_MS);
-    if (slack_set_thread_status(reply->web, reply->channel, reply->thread_ts, status, &err) < 0)
-        note_unsupported(reply, unsupported, &err);
-    slack_web_set_deadline(reply->web, deadline_ms);
-    snprintf(reply->shown_status, sizeof(reply->shown_status), "%s", status);
-    reply->status_at_ms = now_ms;
-    reply->is_status_busy = true;
-}
-
 void slack_reply_begin(struct slack_reply *reply, int64_t now_ms)
 {
     (void)now_ms;
     if (!has_threads(reply))
         return;
-    reply->is_session_busy = true;
-    set_session(reply, "processing");
+    reply_begin_session(reply);
 }
 
 void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms)
@@ -352,7 +296,7 @@ static void tick_status(struct slack_reply *reply, int64_t now_ms)
 
     if (now_ms < status_due(reply))
         return;
-    show_status(reply, reply->status, now_ms);
+    reply_show_status(reply, reply->status, now_ms);
     if (clears) /* both share one slot, and the work goes on */
         reply_mark_processing(reply);
 }
@@ -491,11 +435,9 @@ static int deliver_rest(struct slack_reply *reply, const char *note, struct err 
 /* Always, whatever became of the text. */
 static void clear_status(struct slack_reply *reply)
 {
-    if (reply->is_session_busy)
-        set_session(reply, "active");
-    reply->is_session_busy = false;
+    reply_end_session(reply);
     if (reply->is_status_busy)
-        show_status(reply, "", reply->status_at_ms);
+        reply_show_status(reply, "", reply->status_at_ms);
     reply->is_status_busy = false;
 }
 

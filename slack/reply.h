@@ -102,7 +102,8 @@ int64_t slack_reply_tick(struct slack_reply *reply, int64_t now_ms, bool *ret_st
  * Sends all that is left and closes: `note` (may be NULL or "") is a last line such as
  * "_Stopped._". The status is cleared and the session set active whatever became of the text.
  * -1 when the end of the answer could not be delivered by any means, or when the web was
- * cancelled: then whoever resumes this reply delivers it. 70 s at the very most.
+ * cancelled: then whoever resumes this reply delivers it. 70 s at the very most,
+ * and a minute more where Slack's rate limit keeps the session from being set active.
  */
 int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err);
 

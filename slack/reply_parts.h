@@ -111,9 +111,23 @@ int reply_edit_step(struct slack_reply *reply, bool is_last, const char *note, s
 /* True when there is text for a new or the open message. */
 bool reply_has_pending(const struct slack_reply *reply);
 
+/* reply_status.c: failures are logged, none is fatal. */
+
+/*
+ * Marks the session as processing, which draws Slack's Stop button, while there is room for the
+ * call that undoes it: a button less is a small loss, one that stays for ever is a lie.
+ */
+void reply_begin_session(struct slack_reply *reply);
+/* Sets it active again, waiting for up to a minute (or until the web is cancelled) where
+ * Slack's rate limit wants it. */
+void reply_end_session(struct slack_reply *reply);
+/* After a stream was stopped, which makes the session active. */
+void reply_mark_processing(struct slack_reply *reply);
+/* The status line; "" clears it. */
+void reply_show_status(struct slack_reply *reply, const char *status, int64_t now_ms);
+
 /* reply.c */
 void reply_tell_state(struct slack_reply *reply);
 bool reply_is_status_in_message(const struct slack_reply *reply);
-void reply_mark_processing(struct slack_reply *reply);
 
 #endif

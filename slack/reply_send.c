@@ -377,7 +377,7 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
 
     cut_chunk(reply, reply->part.opened_at_ms, &chunk);
     takes_note = !chunk.is_last;
-    if (takes_note && **note) {
+    if (takes_note) {
         AUTO_BUF struct buf close = { 0 };
         AUTO_BUF struct buf reopen = { 0 };
         struct slack_split end = reply->part.at_sent;
@@ -385,8 +385,10 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
         buf_init(&close, 256);
         buf_init(&reopen, 256);
         slack_split_advance(&end, buf_text(&reply->safe) + reply->part.sent, chunk.piece);
-        slack_split_close(&end, &close, &reopen);
-        buf_printf(&chunk.bytes, "%s\n\n%s", buf_text(&close), *note);
+        slack_split_close(&end, &close, &reopen); /* the agent may have left a fence open */
+        buf_append_text(&chunk.bytes, buf_text(&close));
+        if (**note)
+            buf_printf(&chunk.bytes, "\n\n%s", *note);
     }
     rc = close_stream(reply, &chunk, err);
     if (rc == 0 && takes_note)

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 
 #define ZERO_WIDTH_SPACE "\xe2\x80\x8b"
+#define TOKEN_REMOVED    "[token removed]"
 #define SAFE_FORM_MAX    16 /* longer than "<!everyone" and "<!subteam" with what follows */
 
 static const char *const broadcast_words[] = { "channel", "here", "everyone", "subteam" };
@@ -302,11 +303,53 @@ static enum match match_form(const char *text, size_t len)
     return best;
 }
 
+/*
+ * Slack's tokens, and what looks like one: xoxb- xoxp- xoxe. xapp- xwfp- and the like, up to
+ * the first character that none holds. Returns the length of the token that `text` begins with,
+ * 0 for none; `*ret_is_open` when more text could make it one, or longer.
+ */
+static size_t token_length(const char *text, size_t len, bool *ret_is_open)
+{
+    static const char *const prefixes[] = { "xox?-", "xox?.", "xapp-", "xwfp-" };
+    size_t prefix_len = strlen(prefixes[0]);
+    bool is_token = false;
+    size_t at;
+
+    *ret_is_open = false;
+    for (size_t i = 0; i < ARRAY_LEN(prefixes) && !is_token; i++) {
+        for (at = 0; at < prefix_len && at < len; at++) {
+            if (prefixes[i][at] != text[at] &&
+                (prefixes[i][at] != '?' || !islower((unsigned char)text[at])))
+                break;
+        }
+        is_token = at == prefix_len;
+        *ret_is_open |= at == len;
+    }
+    if (!is_token)
+        return 0;
+    for (at = prefix_len; at < len; at++) {
+        if (!isalnum((unsigned char)text[at]) && !strchr("-._", text[at]))
+            break;
+    }
+    *ret_is_open = at == len;
+    return at > prefix_len ? at : 0;
+}
+
 static void append_defused(struct buf *out, const char *text, size_t len)
 {
     size_t plain = 0;
 
     for (size_t i = 0; i < len; i++) {
+        bool is_open;
+        size_t token = text[i] == 'x' ? token_length(text + i, len - i, &is_open) : 0;
+
+        if (token) {
+            buf_append(out, text + plain, i - plain);
+            buf_append_text(out, TOKEN_REMOVED);
+            plain = i + token;
+            i = plain - 1;
+            continue;
+        }
         if ((text[i] != '@' && text[i] != '<') || match_form(text + i, len - i) < MATCH_AT_END)
             continue;
         if (text[i] == '@') { /* an address such as ann@here.example stays as it is */
@@ -331,11 +374,18 @@ void slack_text_append_safe(struct buf *out, const char *markdown, size_t len)
     append_defused(out, buf_text(&clean), clean.len);
 }
 
-#define UNSAFE_TAIL_MAX 64
+#define UNSAFE_TAIL_MAX 512 /* no token of Slack's is that long, nor any other form */
 
-static bool is_open_match(enum match match)
+static bool is_open_form(const char *text, size_t len)
 {
-    return match == MATCH_PARTIAL || match == MATCH_AT_END;
+    enum match match = MATCH_NO;
+    bool is_open = false;
+
+    if (*text == 'x')
+        token_length(text, len, &is_open);
+    else if (*text == '@' || *text == '<')
+        match = match_form(text, len);
+    return is_open || match == MATCH_PARTIAL || match == MATCH_AT_END;
 }
 
 size_t slack_text_unsafe_tail(const char *markdown, size_t len)
@@ -345,8 +395,7 @@ size_t slack_text_unsafe_tail(const char *markdown, size_t len)
     size_t from = whole > UNSAFE_TAIL_MAX ? whole - UNSAFE_TAIL_MAX : 0;
 
     for (size_t i = from; i < whole; i++) {
-        if ((markdown[i] == '@' || markdown[i] == '<') &&
-            is_open_match(match_form(markdown + i, whole - i)))
+        if (is_open_form(markdown + i, whole - i))
             return len - i;
     }
     return cut;

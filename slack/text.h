@@ -28,8 +28,9 @@ bool slack_text_addresses_other(const char *text, const char *bot_user_id);
 /*
  * The agent's Markdown made safe to post: <!channel> <!here> <!everyone> <!subteam^..> <@U..>
  * and @channel @here @everyone can no longer notify anybody (a zero-width space goes in),
- * invalid UTF-8 and control characters go. Appends to `out`. A chunk may end inside such a form
- * only if the caller holds back slack_text_unsafe_tail() bytes of it for the next chunk.
+ * what looks like a token of Slack's is replaced, invalid UTF-8 and control characters go.
+ * Appends to `out`. A chunk may end inside such a form only if the caller holds back
+ * slack_text_unsafe_tail() bytes of it for the next chunk.
  */
 void slack_text_append_safe(struct buf *out, const char *markdown, size_t len);
 size_t slack_text_unsafe_tail(const char *markdown, size_t len);

@@ -224,6 +224,31 @@ static void a_long_answer_rolls_over_with_fences_whole(void **state)
     tear_down(&f);
 }
 
+static void a_fence_that_the_agent_left_open_is_closed_at_the_end(void **state)
+{
+    static const struct {
+        const char *note;
+        const char *want;
+    } cases[] = {
+        { "", "Look:\n```c\nint a;\nint b;\n```" },
+        { "_Stopped._", "Look:\n```c\nint a;\nint b;\n```\n\n_Stopped._" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture f;
+
+        set_up(&f, SLACK_REPLY_AUTO, "1.1");
+        say(&f, "Look:\n```c\nint a;\n");
+        run_for(&f, 1000);
+        CHECK_INT(peer_count(f.peer, "chat.startStream"), 1, "streamed");
+        say(&f, "int b;\n");
+        end(&f, cases[i].note);
+        check_seen(&f, cases[i].want, cases[i].note);
+        tear_down(&f);
+    }
+}
+
 static void text_that_came_at_once_fills_several_messages(void **state)
 {
     struct fixture f;
@@ -661,14 +686,46 @@ static void sessions_that_are_not_supported_are_asked_for_once(void **state)
     tear_down(&f);
 }
 
+static void a_session_is_marked_only_while_there_is_room_to_unmark_it(void **state)
+{
+    struct fixture f;
+    unsigned marked;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    for (int i = 0; i < 30; i++) {
+        slack_reply_begin(f.reply, f.now_ms);
+        end(&f, "_Nothing._");
+        make_reply(&f, SLACK_REPLY_AUTO, "1.1");
+    }
+    marked = peer_count(f.peer, "agents.sessions.setStatus");
+    CHECK_INT(marked % 2, 0, "each processing has its active");
+    CHECK_INT(marked, 34, "and some answers went without");
+    tear_down(&f);
+}
+
+static void a_session_becomes_active_although_slack_limits_the_call(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    slack_reply_begin(f.reply, f.now_ms);
+    peer_script(f.peer, "agents.sessions.setStatus", 429, "Retry-After: 5\r\n", "", false);
+    end(&f, "_Nothing._");
+    CHECK_INT(peer_count(f.peer, "agents.sessions.setStatus"), 3, "refused once");
+    check_arg(&f, "agents.sessions.setStatus", 2, "status", "active");
+    tear_down(&f);
+}
+
 /* ---- text ---- */
 
-static void broadcasts_are_defused_however_they_are_cut(void **state)
+static void broadcasts_and_tokens_are_defused_however_they_are_cut(void **state)
 {
     static const char text[] = "Hi <!channel> and @here, <@U123> caf\xc3\xa9 \xf0\x9f\x8e\x89 "
-                               "<!subteam^S1|@x> @everyone";
+                               "xoxb-12-ab <!subteam^S1|@x> @everyone";
     static const char want[] = "Hi <\u200b!channel> and @\u200bhere, <\u200b@U123> caf\xc3\xa9 "
-                               "\xf0\x9f\x8e\x89 <\u200b!subteam^S1|@x> @\u200b"
+                               "\xf0\x9f\x8e\x89 [token removed] <\u200b!subteam^S1|@x> @\u200b"
                                "everyone";
 
     (void)state;
@@ -890,6 +947,7 @@ int main(void)
         TEST(appends_are_coalesced_to_one_a_second),
         TEST(status_is_refreshed_and_ends_with_the_text_that_follows),
         TEST(a_long_answer_rolls_over_with_fences_whole),
+        TEST(a_fence_that_the_agent_left_open_is_closed_at_the_end),
         TEST(text_that_came_at_once_fills_several_messages),
         TEST(a_stream_that_slack_finds_full_goes_on_in_another),
         TEST(blanks_alone_are_never_sent),
@@ -911,7 +969,9 @@ int main(void)
         TEST(an_end_that_cannot_be_delivered_says_so_and_still_clears_the_status),
         TEST(a_cancelled_end_is_over_at_once_and_delivered_by_who_resumes),
         TEST(sessions_that_are_not_supported_are_asked_for_once),
-        TEST(broadcasts_are_defused_however_they_are_cut),
+        TEST(a_session_is_marked_only_while_there_is_room_to_unmark_it),
+        TEST(a_session_becomes_active_although_slack_limits_the_call),
+        TEST(broadcasts_and_tokens_are_defused_however_they_are_cut),
         TEST(garbage_bytes_become_clean_text),
         TEST(an_endless_answer_is_cut),
         TEST(a_restarted_process_goes_on_in_the_same_message),

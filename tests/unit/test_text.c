@@ -107,6 +107,11 @@ static void outbound_text_notifies_nobody(void **state)
         { "x\xffy", "x\xef\xbf\xbdy" },
         { "@", "@" },
         { "<", "<" },
+        { "xoxb-1-2-aB", "[token removed]" },
+        { "key: xapp-1-A0-9-f0. Use `xoxe.xoxp-1-x`",
+          "key: [token removed] Use `[token removed]`" },
+        { "xwfp-a/b, xox, xoxb-, xapp-", "[token removed]/b, xox, xoxb-, xapp-" },
+        { "box xox1-a xaapp-1 oxo-b", "box xox1-a xaapp-1 oxo-b" },
     };
 
     (void)state;
@@ -125,10 +130,11 @@ static void unsafe_tails_are_what_more_text_could_complete(void **state)
         const char *text;
         size_t want;
     } cases[] = {
-        { "", 0 },          { "hello", 0 },        { "hi <", 1 },    { "hi <!", 2 },
-        { "hi <!chan", 6 }, { "hi <@", 2 },        { "hi <@U1", 0 }, { "hi @h", 2 },
-        { "hi @here", 5 },  { "hi @here ", 0 },    { "hi <b", 0 },   { "hi @x", 0 },
-        { "caf\xc3", 1 },   { "\xf0\x9f\x8e", 3 }, { "@ch\x01", 4 },
+        { "", 0 },          { "hello", 0 },        { "hi <", 1 },       { "hi <!", 2 },
+        { "hi <!chan", 6 }, { "hi <@", 2 },        { "hi <@U1", 0 },    { "hi @h", 2 },
+        { "hi @here", 5 },  { "hi @here ", 0 },    { "hi <b", 0 },      { "hi @y", 0 },
+        { "caf\xc3", 1 },   { "\xf0\x9f\x8e", 3 }, { "@ch\x01", 4 },    { "box", 1 },
+        { "a xoxb", 4 },    { "a xoxb-12", 7 },    { "a xoxb-12 ", 0 },
     };
 
     (void)state;
