@@ -11,6 +11,7 @@
 #include "agent/launch.h"
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "config/config.h"
 
@@ -125,6 +126,47 @@ int cli_main(int argc, char **argv)
     return CLI_USAGE;
 }
 
+static void set_variable(char *line)
+{
+    char *name = line + strspn(line, " \t");
+    char *value = strchr(name, '=');
+    size_t len;
+
+    if (!value || strchr("#;", *name))
+        return;
+    *value++ = '\0';
+    len = strlen(value);
+    if (len >= 2 && strchr("\"'", *value) && value[len - 1] == *value) {
+        value[len - 1] = '\0';
+        value++;
+    }
+    setenv(name, value, 0); /* NOLINT(concurrency-mt-unsafe): before threads */
+}
+
+/*
+ * The unit gives the daemon what /etc/threadkeeper/environment says. A command given by hand
+ * reads the same file, beside the configuration, if it may: else a check would miss the agent's
+ * key where the daemon has it.
+ */
+static void read_environment(const char *config_path)
+{
+    const char *slash = strrchr(config_path, '/');
+    AUTO_FREE char *path = xasprintf("%.*s/environment", slash ? (int)(slash - config_path) : 1,
+                                     slash ? config_path : ".");
+    AUTO_BUF struct buf text = { 0 };
+    AUTO_FREE char *copy = NULL;
+    struct err err = { 0 };
+    char *rest;
+
+    buf_init(&text, PROBLEMS_MAX_BYTES);
+    if (access(path, R_OK) < 0 || file_read(path, &text, &err) < 0)
+        return;
+    copy = xstrdup(buf_text(&text));
+    rest = copy;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+        set_variable(line);
+}
+
 struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status)
 {
     struct config *config = NULL;
@@ -132,6 +174,7 @@ struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret
     struct err err = { 0 };
 
     buf_init(&problems, PROBLEMS_MAX_BYTES);
+    read_environment(cli->config_path);
     if (config_load(cli->config_path, needs_slack, &config, &problems, &err) < 0) {
         fprintf(stderr, "threadkeeper: %s\n", err.message);
         fputs(buf_text(&problems), stderr);

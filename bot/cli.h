@@ -40,7 +40,8 @@ int cli_main(int argc, char **argv);
 
 /*
  * Loads the configuration, or prints every problem to stderr and returns NULL; *ret_status is
- * then CLI_BAD_CONFIG. Also sets the log level.
+ * then CLI_BAD_CONFIG. Also sets the log level, and the variables that a file `environment`
+ * beside the configuration gives (KEY=VALUE lines) where they are not set: startup only.
  */
 struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status);
 

@@ -13,6 +13,7 @@
 #include "config/setting.h"
 
 #define TOKEN_FILE_MAX_BYTES 4096
+#define CREDENTIAL_STORE     "/etc/credstore" /* where systemd takes credentials from */
 
 static const struct option *option_of(const char *key)
 {
@@ -29,20 +30,28 @@ static struct tree_place place_of(const struct loader *loader, const char *key)
     return seen_of(loader, key)->place;
 }
 
-/* Relative to $CREDENTIALS_DIRECTORY when systemd set one, else to the configuration's folder.
+/*
+ * Relative to $CREDENTIALS_DIRECTORY when systemd set one, else to the configuration's folder.
+ * What is not there may be in systemd's store: a command that root gives by hand then has the
+ * token that the daemon has.
  */
 static char *resolve_path(const struct loader *loader, const char *path)
 {
     const char *credentials = environment_get("CREDENTIALS_DIRECTORY");
     const char *slash = strrchr(loader->path, '/');
+    AUTO_FREE char *beside = NULL;
+    AUTO_FREE char *stored = NULL;
 
     if (*path == '/')
         return xstrdup(path);
     if (credentials && *credentials)
         return xasprintf("%s/%s", credentials, path);
-    if (!slash)
-        return xstrdup(path);
-    return xasprintf("%.*s/%s", (int)(slash - loader->path), loader->path, path);
+    beside = slash ? xasprintf("%.*s/%s", (int)(slash - loader->path), loader->path, path)
+                   : xstrdup(path);
+    stored = xasprintf(CREDENTIAL_STORE "/%s", path);
+    if (access(beside, F_OK) < 0 && access(stored, F_OK) == 0)
+        return take_ptr(&stored);
+    return take_ptr(&beside);
 }
 
 /* A FIFO or a device in that place could stall the daemon or never end. */

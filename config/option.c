@@ -64,7 +64,7 @@ const struct option option_table[] = {
       .needs_restart = true,
       .help = "Instead of app_token: a file that holds it. A relative path is taken from "
               "$CREDENTIALS_DIRECTORY (systemd's LoadCredential), else from this file's "
-              "directory." },
+              "directory, else from /etc/credstore." },
     { .key = "slack.bot_token",
       .type = OPTION_TEXT,
       .offset = AT(slack.bot_token),

@@ -11,10 +11,11 @@ result() { # result STATUS NAME
     if [ "$1" -eq 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2"; fi
 }
 
-echo "1..2"
+echo "1..3"
 if [ "$(id -u)" -ne 0 ]; then
     result 0 "chat # SKIP only root can be somebody else"
     result 0 "check # SKIP only root can be somebody else"
+    result 0 "environment # SKIP only root can be somebody else"
     exit 0
 fi
 work=$(mktemp -d)
@@ -24,13 +25,15 @@ nobody=65534
 
 cat >"$work/threadkeeper.yaml" <<YAML
 slack:
-  app_token: xapp-1-none
+  app_token: \${APP_TOKEN}
   bot_token: xoxb-none
   api_url: http://127.0.0.1:1/
 agent: { command: [/bin/true], workspace: / }
 state_dir: $work/state
 admin: { listen: "" }
 YAML
+
+printf "# the unit reads it too\nOTHER=1\nAPP_TOKEN='xapp-1-none'\n" >"$work/environment"
 
 # everything_is_his COMMAND: whether all in the state directory is his after that command.
 everything_is_his() {
@@ -50,3 +53,7 @@ result "$status" "a chat of root's leaves nothing that the daemon may not open"
 status=0
 everything_is_his check || status=1
 result "$status" "nor does a check"
+
+status=0
+grep -q 'ok *config' "$work/said" || status=1
+result "$status" "and it has the variables that the unit gives the daemon"
