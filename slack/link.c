@@ -340,11 +340,25 @@ static unsigned tries(const struct slack_link *link)
     return link->route.proxy ? 1 : link->route.address_count;
 }
 
+/*
+ * The Host header, which names a port that is not the usual one. libwebsockets takes the port
+ * off again for SNI and for the name that the certificate must have.
+ */
+static char *host_header(const struct slack_route *route)
+{
+    uint16_t usual = route->uses_tls ? 443 : 80;
+
+    if (route->port == usual || strchr(route->host, ':'))
+        return xstrdup(route->host);
+    return xasprintf("%s:%u", route->host, route->port);
+}
+
 /* The ticket is not spent by an address that does not answer, so the next one gets it. */
 static void connect_next(struct slack_link *link)
 {
     const struct slack_route *route = &link->route;
     struct lws_client_connect_info info = { 0 };
+    AUTO_FREE char *host = host_header(route);
     struct lws *wsi;
 
     if (link->next_address >= tries(link)) {
@@ -357,7 +371,7 @@ static void connect_next(struct slack_link *link)
     link->next_address++;
     info.port = route->port;
     info.path = route->path;
-    info.host = route->host; /* also SNI, and the name the certificate must have */
+    info.host = host;
     info.alpn = "http/1.1";
     info.local_protocol_name = ((const struct lws_protocols *)slack_link_protocol())->name;
     info.ssl_connection =
