@@ -50,6 +50,7 @@ struct slack_link {
     uint64_t pings;
     int64_t born_ms;
     int64_t ready_ms;
+    int64_t life_ms;
     int64_t last_frame_ms;
     uint64_t frames_in;
     uint64_t acks_sent;
@@ -428,6 +429,7 @@ static void on_hello(struct slack_link *link, const struct slack_control *hello)
     snprintf(link->host, sizeof(link->host), "%s", hello->host);
     link->num_connections = hello->num_connections;
     link->ready_ms = clock_now_ms();
+    link->life_ms = life_ms > 0 ? life_ms : 0;
     /* 85 to 95 %: ahead of Slack, and spread so that two links do not leave together. */
     set_state(link, SLACK_LINK_READY,
               life_ms * 85 / 100 + (int64_t)random_below((uint64_t)life_ms / 10 + 1), "hello");
@@ -687,6 +689,7 @@ void slack_link_look(const struct slack_link *link, struct slack_link_view *ret_
         .host = link->host,
         .born_ms = link->born_ms,
         .ready_ms = link->ready_ms,
+        .life_ms = link->life_ms,
         .last_frame_ms = link->last_frame_ms,
         .frames_in = link->frames_in,
         .acks_sent = link->acks_sent,
