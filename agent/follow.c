@@ -108,9 +108,10 @@ void agent_follow_look(struct agent_follow *follow)
         return;
     buf_clear(&follow->kept_errors);
     append_tail(follow->errors_fd, &follow->kept_errors);
-    if (ftruncate(follow->errors_fd, 0) == 0)
+    if (ftruncate(follow->errors_fd, 0) == 0 && !follow->was_cut)
         log_warn("an agent wrote over %lld bytes to stderr; kept the end",
                  (long long)ERRORS_MAX_BYTES);
+    follow->was_cut = true;
 }
 
 void agent_follow_read_errors(const struct agent_follow *follow, struct buf *out)

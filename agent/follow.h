@@ -11,6 +11,7 @@
 #ifndef AGENT_FOLLOW_H
 #define AGENT_FOLLOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct agent_follow {
     int notice_fd;  /* inotify, or -1: then look every AGENT_FOLLOW_POLL_MS */
     int64_t offset; /* bytes of out.ndjson read so far */
     struct buf kept_errors;
+    bool was_cut; /* said once, however much comes */
 };
 
 /* Opens (and makes, mode 0600) both files in the directory. ERR_SYSTEM. */

@@ -122,12 +122,12 @@ int agent_meta_read(const char *run_dir, struct agent_meta *ret_meta, struct err
     json_error_t why;
     struct agent_meta meta = { 0 };
 
+    /* Only what is not there may be started anew; what cannot be read may well be running. */
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return err_set(err, ERR_INPUT, "%s does not exist", path);
     buf_init(&text, META_MAX_BYTES);
-    if (file_read(path, &text, err) != 0) {
-        if (err)
-            err->kind = ERR_INPUT;
+    if (file_read(path, &text, err) != 0)
         return -1;
-    }
     root = json_loadb(buf_text(&text), text.len, 0, &why);
     if (!root)
         return err_set(err, ERR_INPUT, "%s: %s", path, why.text);

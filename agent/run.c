@@ -197,6 +197,30 @@ static void open_leader(struct agent_run *run)
     run->pidfd = process_open(run->leader, run->leader_ticks);
 }
 
+static void sleep_ms(int64_t duration_ms)
+{
+    struct timespec pause = { .tv_sec = duration_ms / 1000,
+                              .tv_nsec = (duration_ms % 1000) * 1000000 };
+
+    nanosleep(&pause, NULL);
+}
+
+/*
+ * Until its exec is over, a child counts as undumpable when we are; where /proc hides what one
+ * may not trace (ProtectProc=invisible), it is not there for that instant. A child that ended
+ * meanwhile stays, as a zombie.
+ */
+static void open_child(struct agent_run *run)
+{
+    struct process_stat stat;
+    int64_t give_up_ms = clock_now_ms() + SIGN_WAIT_MS;
+
+    while (!process_read_stat(run->leader, &stat) && clock_now_ms() < give_up_ms)
+        sleep_ms(1);
+    open_leader(run);
+    run->is_child = true;
+}
+
 static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spec,
                              struct err *err)
 {
@@ -233,20 +257,12 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
         delete_run(run);
         return -1;
     }
-    open_leader(run);
+    open_child(run);
     *ret_run = run;
     return 0;
 }
 
 /* --- attach ----------------------------------------------------------------------------- */
-
-static void sleep_ms(int64_t duration_ms)
-{
-    struct timespec pause = { .tv_sec = duration_ms / 1000,
-                              .tv_nsec = (duration_ms % 1000) * 1000000 };
-
-    nanosleep(&pause, NULL);
-}
 
 /*
  * A daemon that died right after the spawn leaves a launcher that has not signed its name yet:

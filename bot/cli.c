@@ -1,8 +1,12 @@
 #include "bot/cli.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/launch.h"
 #include "base/alloc.h"
@@ -11,6 +15,7 @@
 #include "config/config.h"
 
 #define PROBLEMS_MAX_BYTES 65536
+#define PASSWD_MAX_BYTES   4096
 
 static int command_version(const struct cli *cli)
 {
@@ -70,6 +75,7 @@ static int parse_globals(struct cli *cli, int argc, char **argv, const char **re
     const char *command = NULL;
 
     for (int i = 1; i < argc; i++) {
+        /* NOLINTNEXTLINE(bugprone-branch-clone): what follows launch is for the agent */
         if (command && strcmp(command, "launch") == 0) {
             cli->argv[cli->argc++] = argv[i];
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -98,6 +104,7 @@ static int parse_globals(struct cli *cli, int argc, char **argv, const char **re
 int cli_main(int argc, char **argv)
 {
     AUTO_FREE char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
     const char *from_environment = getenv("THREADKEEPER_CONFIG");
     struct cli cli = { .config_path = CONFIG_DEFAULT_PATH, .argv = rest };
     const char *command = NULL;
@@ -134,6 +141,27 @@ struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret
     log_configure(cli->is_verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log.level,
                   (enum log_format)config->log.format);
     return config;
+}
+
+int cli_become_owner(const struct config *config, struct err *err)
+{
+    struct stat info;
+    struct passwd entry;
+    struct passwd *owner = NULL;
+    char names[PASSWD_MAX_BYTES];
+
+    if (geteuid() != 0 || stat(config->state_dir, &info) < 0 || info.st_uid == 0)
+        return 0;
+    getpwuid_r(info.st_uid, &entry, names, sizeof(names), &owner);
+    if ((owner ? initgroups(owner->pw_name, owner->pw_gid) : setgroups(0, NULL)) < 0 ||
+        setgid(owner ? owner->pw_gid : info.st_gid) < 0 || setuid(info.st_uid) < 0)
+        return err_set_errno(err, ERR_SYSTEM, "become the owner of %s", config->state_dir);
+    if (owner) { /* an agent looks there for its login; no thread exists yet */
+        setenv("HOME", owner->pw_dir, 1);     /* NOLINT(concurrency-mt-unsafe) */
+        setenv("USER", owner->pw_name, 1);    /* NOLINT(concurrency-mt-unsafe) */
+        setenv("LOGNAME", owner->pw_name, 1); /* NOLINT(concurrency-mt-unsafe) */
+    }
+    return 0;
 }
 
 bool cli_take_flag(const struct cli *cli, const char *flag, bool *ret_bad)

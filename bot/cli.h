@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct config;
+struct err;
 
 enum cli_status {
     CLI_OK = 0,
@@ -42,6 +43,13 @@ int cli_main(int argc, char **argv);
  * then CLI_BAD_CONFIG. Also sets the log level.
  */
 struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret_status);
+
+/*
+ * Called as root, goes on as the user that owns state_dir: what a command finds is then what
+ * the daemon would find, and what it makes there does not lock the daemon out. Nothing happens
+ * for anybody else, nor where state_dir is root's or is not there yet. ERR_SYSTEM.
+ */
+int cli_become_owner(const struct config *config, struct err *err);
 
 /* True when the only argument is `flag`; prints a usage error and sets *ret_bad for any other.
  */

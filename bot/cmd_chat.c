@@ -38,7 +38,8 @@ struct chat {
     char *conversation;
     char *launcher;
     char *runs_dir;
-    int interrupt_fd; /* readable after Ctrl-C */
+    int interrupt_fd; /* readable after Ctrl-C, a lost terminal or SIGTERM */
+    bool is_ending;   /* after one of the latter two */
     struct buf input;
     bool is_interactive;
 };
@@ -48,7 +49,7 @@ static void drain_interrupts(struct chat *chat)
     struct signalfd_siginfo info;
 
     while (read(chat->interrupt_fd, &info, sizeof(info)) > 0)
-        continue;
+        chat->is_ending = chat->is_ending || info.ssi_signo != SIGINT;
 }
 
 /* ---- reading ------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ static int converse(struct chat *chat)
 {
     int status = CLI_OK;
 
-    for (;;) {
+    while (!chat->is_ending) {
         AUTO_FREE char *line = NULL;
 
         if (chat->is_interactive) {
@@ -243,6 +244,8 @@ static void take_interrupts(struct chat *chat)
 
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM); /* an agent must not be left behind */
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     chat->interrupt_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -271,7 +274,7 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     turn_metrics_init(&chat->turn_metrics, chat->metrics);
     buf_init(&chat->input, LINE_MAX_BYTES);
     chat->is_interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    if (file_make_dirs(config->state_dir, 0700, err) < 0 ||
+    if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||
         file_make_dirs(chat->runs_dir, 0700, err) < 0)
         return -1;
     return memory_open(&options, chat->metrics, &chat->memory, err);

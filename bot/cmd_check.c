@@ -157,7 +157,7 @@ static void check_agent(struct report *report, const struct config *config)
     switch (agent_check_command(command, (enum agent_dialect)config->agent.dialect, env_names,
                                 &detail)) {
     case AGENT_CHECK_OK:
-        say(report, FINDING_OK, "agent", "%s %s", command[0], buf_text(&detail));
+        say(report, FINDING_OK, "agent", "%s", buf_text(&detail));
         break;
     case AGENT_CHECK_NOT_FOUND:
         say(report, FINDING_FAIL, "agent",
@@ -281,6 +281,8 @@ int command_check(const struct cli *cli)
         return status;
     config_hide_secrets_from_environment();
     say(&report, FINDING_OK, "config", "%s", cli->config_path);
+    if (cli_become_owner(config, &err) < 0)
+        say(&report, FINDING_FAIL, "user", "%s", err.message);
     if (http_startup(&err) < 0) {
         say(&report, FINDING_FAIL, "network", "%s", err.message);
     } else {

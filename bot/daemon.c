@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "base/http.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "bot/app.h"
 #include "bot/catchup.h"
 #include "bot/cli.h"
@@ -192,7 +193,7 @@ static void on_identity(void *context, void *item)
     app->courier = courier_new(app->config->slack.api_url, app->config->slack.bot_token,
                                app->limits, app->metrics);
     app->desk = desk_start(app);
-    workers_refill(app, 0);
+    dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->workers = workers_start(app);
     start_links(daemon);
 }
@@ -218,9 +219,11 @@ static void *run_starter(void *context)
 {
     struct daemon *daemon = context;
     struct app *app = &daemon->app;
+    struct config *config = app_config(app);
     struct slack_web *web =
-        slack_web_new(app->config->slack.api_url, app->config->slack.bot_token, app->limits);
+        slack_web_new(config->slack.api_url, config->slack.bot_token, app->limits);
 
+    config_unref(config);
     slack_web_set_cancel(web, &app->is_stopping);
     for (unsigned attempt = 0; !atomic_load(&app->is_stopping); attempt++) {
         struct slack_identity *identity = xcalloc(1, sizeof(*identity));
@@ -436,7 +439,7 @@ static void close_parts(struct daemon *daemon)
 
 static void protect_process(void)
 {
-    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS); /* NOLINT(concurrency-mt-unsafe): before threads */
     /* Children of the same user must not read our memory (tokens) through /proc or ptrace. */
     prctl(PR_SET_DUMPABLE, 0);
     config_hide_secrets_from_environment();
@@ -456,6 +459,11 @@ int command_run(const struct cli *cli)
     daemon.app.config = cli_load_config(cli, true, &status);
     if (!daemon.app.config)
         return status;
+    if (cli_become_owner(daemon.app.config, &err) < 0) {
+        log_err("cannot start: %s", err.message);
+        config_unref(daemon.app.config);
+        return CLI_FAILED;
+    }
     protect_process();
     pthread_mutex_init(&daemon.app.config_lock, NULL);
     daemon.app.started_ms = clock_now_ms();
@@ -465,7 +473,8 @@ int command_run(const struct cli *cli)
         status = CLI_FAILED;
     } else {
         loop_post(daemon.app.loop, on_loop_running, &daemon, NULL);
-        daemon.has_starter = pthread_create(&daemon.starter, NULL, run_starter, &daemon) == 0;
+        thread_start(&daemon.starter, "starter", run_starter, &daemon);
+        daemon.has_starter = true;
         loop_run(daemon.app.loop);
         status = daemon.app.exit_status;
     }

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "bot/app.h"
 #include "bot/dispatch.h"
+#include "bot/surface_terminal.h"
 
 #define LOG_MODULE "bot.desk"
 #include "base/log.h"
@@ -18,10 +21,12 @@
 #define QUEUE_MAX        1024
 #define CALL_DEADLINE_MS 10000
 #define REFUSALS_MAX     64
-#define REFUSAL_AGAIN_MS (10 * 60 * 1000)
-#define STOPPED_MAX      256
+#define REFUSAL_AGAIN_MS (INT64_C(10) * 60 * 1000)
+#define STOPPED_PAGE     256
 #define RETRY_IDS_MAX    DISPATCH_BATCH_MAX
 #define REPLY_MAX_BYTES  4000
+#define MISSED_PAGE      64
+#define MISSED_AGAIN_MS  1000 /* after the ledger could not be read */
 
 enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_DELETED };
 
@@ -44,6 +49,8 @@ struct desk {
     struct queue *queue;
     struct slack_web *web;
     pthread_t thread;
+    atomic_bool has_missed;  /* commands lie in the ledger that the queue does not hold */
+    int64_t last_command_id; /* ids ascend: this one and those before it were answered */
     struct refusal refusals[REFUSALS_MAX];
     size_t next_refusal;
     struct metric *commands;
@@ -74,11 +81,15 @@ static void submit(struct desk *desk, enum task_kind kind, struct ledger_entry *
         .user = xstrdup(user),
         .detail = xstrdup(detail),
     };
-    if (!queue_push(desk->queue, task)) {
+    if (queue_push(desk->queue, task))
+        return;
+    if (entry) {
+        atomic_store(&desk->has_missed, true);
+    } else {
         metric_add(desk->dropped, 1);
         log_warn("too much waits at the desk: dropped a request of user=%s", user);
-        free_task(task);
     }
+    free_task(task);
 }
 
 void desk_command(struct desk *desk, struct ledger_entry *entry)
@@ -123,23 +134,35 @@ static bool is_admin(struct app *app, const char *user)
     return found;
 }
 
+static void drop_entries(struct desk *desk, struct ledger_entry **entries, size_t count)
+{
+    int64_t ids[STOPPED_PAGE];
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = entries[i]->id;
+        ledger_entry_free(entries[i]);
+    }
+    if (count &&
+        memory_mark_messages(desk->app->memory, ids, count, LEDGER_CANCELLED, &err) < 0)
+        log_err("ledger not updated: %s", err.message);
+}
+
 /* Ends what runs and drops what waits; says how much that was. */
 static void stop_matching(struct desk *desk, const struct dispatch_filter *filter,
                           unsigned *ret_running, size_t *ret_waiting)
 {
-    struct ledger_entry *entries[STOPPED_MAX];
-    int64_t ids[STOPPED_MAX];
-    struct err err = { 0 };
+    struct ledger_entry *entries[STOPPED_PAGE];
+    size_t count;
 
-    *ret_running =
-        dispatch_stop(desk->app->dispatch, filter, entries, STOPPED_MAX, ret_waiting);
-    for (size_t i = 0; i < *ret_waiting; i++) {
-        ids[i] = entries[i]->id;
-        ledger_entry_free(entries[i]);
+    *ret_running = dispatch_stop(desk->app->dispatch, filter, entries, STOPPED_PAGE, &count);
+    *ret_waiting = count;
+    drop_entries(desk, entries, count);
+    while (count == STOPPED_PAGE) {
+        dispatch_stop(desk->app->dispatch, filter, entries, STOPPED_PAGE, &count);
+        *ret_waiting += count;
+        drop_entries(desk, entries, count);
     }
-    if (*ret_waiting &&
-        memory_mark_messages(desk->app->memory, ids, *ret_waiting, LEDGER_CANCELLED, &err) < 0)
-        log_err("ledger not updated: %s", err.message);
 }
 
 static void do_stop_pressed(struct desk *desk, const struct task *task)
@@ -172,6 +195,9 @@ static void say_help(struct buf *out)
 
 static void say_new(struct desk *desk, const struct ledger_entry *entry, struct buf *out)
 {
+    /* Marked first: a turn that is remembered after the mark is reset by its worker, one that
+     * was remembered before it is reset here. */
+    bool is_running = dispatch_mark_reset(desk->app->dispatch, entry->conversation);
     struct err err = { 0 };
 
     if (memory_conversation_reset(desk->app->memory, entry->conversation, &err) < 0) {
@@ -181,7 +207,7 @@ static void say_new(struct desk *desk, const struct ledger_entry *entry, struct 
         return;
     }
     buf_append_text(out, "A fresh start: what was said here before is no longer passed on.");
-    if (dispatch_mark_reset(desk->app->dispatch, entry->conversation))
+    if (is_running)
         buf_append_text(out, " Nor is what I am still answering; `!stop` ends it.");
 }
 
@@ -230,12 +256,15 @@ static void say_status(struct desk *desk, const struct ledger_entry *entry, stru
     config_unref(config);
 }
 
-static void do_command(struct desk *desk, const struct task *task)
+static bool is_stopping(const struct desk *desk)
 {
-    const struct ledger_entry *entry = task->entry;
-    AUTO_FREE char *key = xasprintf("%" PRId64 "-command", entry->id);
+    return atomic_load(&desk->app->is_stopping);
+}
+
+static int answer_command(struct desk *desk, const struct ledger_entry *entry, const char *key,
+                          struct err *err)
+{
     AUTO_BUF struct buf out = { 0 };
-    struct err err = { 0 };
     char ts[SLACK_TS_MAX_BYTES];
 
     buf_init(&out, REPLY_MAX_BYTES);
@@ -248,11 +277,57 @@ static void do_command(struct desk *desk, const struct task *task)
         say_status(desk, entry, &out);
     else
         say_help(&out);
-    if (slack_post_markdown(desk->web, entry->channel, entry->reply_thread, buf_text(&out), key,
-                            ts, &err) < 0)
+    return slack_post_markdown(desk->web, entry->channel, entry->reply_thread, buf_text(&out),
+                               key, ts, err);
+}
+
+/* `is_found`: in the ledger, so that an earlier process may have answered it. */
+static void do_command(struct desk *desk, const struct ledger_entry *entry, bool is_found)
+{
+    AUTO_FREE char *key = xasprintf("%" PRId64 "-command", entry->id);
+    struct err err = { 0 };
+    char ts[SLACK_TS_MAX_BYTES];
+    bool is_answered;
+
+    if (is_stopping(desk) || entry->id <= desk->last_command_id)
+        return;
+    desk->last_command_id = entry->id;
+    is_answered =
+        is_found && slack_find_markdown(desk->web, entry->channel, entry->reply_thread, key,
+                                        entry->received_wall_us / 1000000, ts, &err) == 1;
+    if (!is_answered && answer_command(desk, entry, key, &err) < 0) {
+        if (is_stopping(desk))
+            return;
         log_warn("no answer to !%s of user=%s: %s", entry->text, entry->user, err.message);
+    }
     if (memory_mark_messages(desk->app->memory, &entry->id, 1, LEDGER_DONE, &err) < 0)
         log_err("ledger not updated: %s", err.message);
+}
+
+/* What lies in the ledger: left by an earlier process, or too much for the queue. */
+static void do_missed_commands(struct desk *desk)
+{
+    struct ledger_entry *page[MISSED_PAGE];
+    int64_t after_id = desk->last_command_id;
+    size_t count = MISSED_PAGE;
+    struct err err = { 0 };
+
+    atomic_store(&desk->has_missed, false);
+    while (count == MISSED_PAGE && !is_stopping(desk)) {
+        if (memory_pending_messages(desk->app->memory, after_id, page, MISSED_PAGE, &count,
+                                    &err) < 0) {
+            log_err("the ledger cannot be read, waiting commands stay there: %s", err.message);
+            atomic_store(&desk->has_missed, true);
+            return;
+        }
+        for (size_t i = 0; i < count; i++) {
+            after_id = page[i]->id;
+            if (page[i]->kind == LEDGER_KIND_COMMAND &&
+                strcmp(page[i]->channel, TERMINAL_CHANNEL) != 0)
+                do_command(desk, page[i], true);
+            ledger_entry_free(page[i]);
+        }
+    }
 }
 
 /* ---- retry --------------------------------------------------------------------------------
@@ -297,7 +372,7 @@ static bool retry_message(struct desk *desk, const struct task *task, int64_t id
     entry->state = LEDGER_RECEIVED;
     entry->run_id[0] = '\0';
     entry->reply_state[0] = '\0';
-    dispatch_submit(desk->app->dispatch, entry, true);
+    dispatch_submit(desk->app->dispatch, entry, DISPATCH_AGAIN);
     return true;
 }
 
@@ -370,33 +445,47 @@ static void do_deleted(struct desk *desk, const struct task *task)
 /* ---- the thread ---------------------------------------------------------------------------
  */
 
+static void do_task(struct desk *desk, const struct task *task)
+{
+    switch (task->kind) {
+    case TASK_COMMAND:
+        do_command(desk, task->entry, false);
+        break;
+    case TASK_STOP:
+        do_stop_pressed(desk, task);
+        break;
+    case TASK_RETRY:
+        do_retry(desk, task);
+        break;
+    case TASK_REFUSE:
+        do_refuse(desk, task);
+        break;
+    case TASK_DELETED:
+        do_deleted(desk, task);
+        break;
+    }
+}
+
 static void *run(void *context)
 {
     struct desk *desk = context;
-    struct task *task;
+    int64_t wait_ms = 0;
 
-    pthread_setname_np(pthread_self(), "desk");
-    while ((task = queue_pop(desk->queue, -1)) != NULL) {
-        switch (task->kind) {
-        case TASK_COMMAND:
-            do_command(desk, task);
-            break;
-        case TASK_STOP:
-            do_stop_pressed(desk, task);
-            break;
-        case TASK_RETRY:
-            do_retry(desk, task);
-            break;
-        case TASK_REFUSE:
-            do_refuse(desk, task);
-            break;
-        case TASK_DELETED:
-            do_deleted(desk, task);
-            break;
+    for (;;) {
+        struct task *task = queue_pop(desk->queue, wait_ms);
+
+        if (task) {
+            do_task(desk, task);
+            free_task(task);
+        } else if (queue_is_closed(desk->queue)) {
+            return NULL;
+        } else if (atomic_load(&desk->has_missed)) {
+            do_missed_commands(desk); /* those that the queue held came before them */
+            wait_ms = atomic_load(&desk->has_missed) ? MISSED_AGAIN_MS : -1;
+            continue;
         }
-        free_task(task);
+        wait_ms = atomic_load(&desk->has_missed) ? 0 : -1;
     }
-    return NULL;
 }
 
 struct desk *desk_start(struct app *app)
@@ -404,6 +493,7 @@ struct desk *desk_start(struct app *app)
     struct desk *desk = xcalloc(1, sizeof(*desk));
 
     desk->app = app;
+    atomic_init(&desk->has_missed, true);
     desk->queue = queue_new(QUEUE_MAX);
     desk->web =
         slack_web_new(app->config->slack.api_url, app->config->slack.bot_token, app->limits);
@@ -412,7 +502,7 @@ struct desk *desk_start(struct app *app)
     desk->commands = metrics_counter(app->metrics, "commands_total", "", "Chat commands.");
     desk->dropped = metrics_counter(app->metrics, "desk_dropped_total", "",
                                     "Requests dropped because too many waited at the desk.");
-    pthread_create(&desk->thread, NULL, run, desk);
+    thread_start(&desk->thread, "desk", run, desk);
     return desk;
 }
 

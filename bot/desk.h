@@ -16,13 +16,18 @@ struct desk;
 struct desk *desk_start(struct app *app);
 
 /*
- * Ends the thread once what waits is done (each call bounded by seconds). Later submissions are
- * dropped, so that the journal may still call in until desk_free(). NULL is fine for both.
+ * Ends the thread. Commands that still wait lie in the ledger and are answered by the next
+ * start. Later submissions are dropped, so that the journal may still call in until
+ * desk_free(). NULL is fine for both.
  */
 void desk_join(struct desk *desk);
 void desk_free(struct desk *desk);
 
-/* A `!command`; takes the entry over. entry->text is the word. */
+/*
+ * A `!command` that has just been recorded, in the order of the ledger's ids; takes the entry
+ * over. entry->text is the word. Where there is no room for it the desk finds it in the ledger,
+ * as it does at the start with those of an earlier process.
+ */
 void desk_command(struct desk *desk, struct ledger_entry *entry);
 
 /* Slack's Stop button in a thread. */

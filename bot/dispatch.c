@@ -50,6 +50,7 @@ struct dispatch {
     size_t running;
     int64_t last_id;     /* the highest id let in */
     bool is_overflowing; /* newer messages stay in the ledger, so that none overtakes */
+    bool is_held;        /* until the refill of the start is over */
     bool is_refilling;
     bool dropped_since_refill;
     bool is_closed;
@@ -104,13 +105,13 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     HASH_ITER(hh, dispatch->lanes, lane, next_lane)
     {
-        HASH_DEL(dispatch->lanes, lane);
+        HASH_DEL(dispatch->lanes, lane); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
         free_waiting(lane);
         free_lane(lane);
     }
     HASH_ITER(hh, dispatch->people, person, next_person)
     {
-        HASH_DEL(dispatch->people, person);
+        HASH_DEL(dispatch->people, person); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
         free(person);
     }
     pthread_cond_destroy(&dispatch->ready);
@@ -205,17 +206,33 @@ static void insert_by_ts_locked(struct lane *lane, struct waiting *item)
         TAILQ_INSERT_HEAD(&lane->waiting, item, in_lane);
 }
 
-void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry, bool from_ledger)
+/* Whether a refill has brought the entry already, or will. */
+static bool is_left_to_refill_locked(struct dispatch *dispatch,
+                                     const struct ledger_entry *entry,
+                                     enum dispatch_source source)
+{
+    bool is_ahead = entry->id > dispatch->last_id;
+
+    if (dispatch->waiting >= DISPATCH_QUEUE_MAX)
+        dispatch->is_overflowing = true;
+    if (source == DISPATCH_REFILL || (source == DISPATCH_AGAIN && !is_ahead))
+        return false;
+    if (is_ahead && dispatch->is_overflowing) {
+        dispatch->dropped_since_refill = true;
+        metric_add(dispatch->overflows, 1);
+        return true;
+    }
+    return !is_ahead;
+}
+
+void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry,
+                     enum dispatch_source source)
 {
     struct lane *lane;
     struct waiting *item;
 
     pthread_mutex_lock(&dispatch->lock);
-    if (dispatch->waiting >= DISPATCH_QUEUE_MAX)
-        dispatch->is_overflowing = true;
-    if (dispatch->is_overflowing && !from_ledger) {
-        dispatch->dropped_since_refill = true;
-        metric_add(dispatch->overflows, 1);
+    if (is_left_to_refill_locked(dispatch, entry, source)) {
         pthread_mutex_unlock(&dispatch->lock);
         ledger_entry_free(entry);
         return;
@@ -258,6 +275,7 @@ static void fill_batch_locked(struct dispatch *dispatch, struct lane *lane,
     while (batch->count < DISPATCH_BATCH_MAX && (next = TAILQ_FIRST(&lane->waiting)) != NULL) {
         const struct ledger_entry *first = batch->count ? batch->entries[0] : next->entry;
 
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed was unlinked first */
         bytes += strlen(next->entry->text);
         if (batch->count && (strcmp(first->run_id, next->entry->run_id) != 0 ||
                              strcmp(first->reply_thread, next->entry->reply_thread) != 0 ||
@@ -289,7 +307,7 @@ bool dispatch_take(struct dispatch *dispatch, int cancel_fd, struct dispatch_bat
     eventfd_t stale;
 
     pthread_mutex_lock(&dispatch->lock);
-    while (!dispatch->is_closed && TAILQ_EMPTY(&dispatch->ring))
+    while (!dispatch->is_closed && (dispatch->is_held || TAILQ_EMPTY(&dispatch->ring)))
         pthread_cond_wait(&dispatch->ready, &dispatch->lock);
     if (dispatch->is_closed) {
         pthread_mutex_unlock(&dispatch->lock);
@@ -340,6 +358,14 @@ void dispatch_close(struct dispatch *dispatch)
 /* ---- overflow -----------------------------------------------------------------------------
  */
 
+void dispatch_hold_for_refill(struct dispatch *dispatch)
+{
+    pthread_mutex_lock(&dispatch->lock);
+    dispatch->is_held = true;
+    dispatch->is_overflowing = true;
+    pthread_mutex_unlock(&dispatch->lock);
+}
+
 bool dispatch_wants_refill(struct dispatch *dispatch, int64_t *ret_after_id)
 {
     bool wants;
@@ -361,6 +387,8 @@ void dispatch_refilled(struct dispatch *dispatch, bool has_more)
     pthread_mutex_lock(&dispatch->lock);
     dispatch->is_refilling = false;
     dispatch->is_overflowing = has_more || dispatch->dropped_since_refill;
+    dispatch->is_held = false;
+    pthread_cond_broadcast(&dispatch->ready);
     pthread_mutex_unlock(&dispatch->lock);
 }
 

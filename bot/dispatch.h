@@ -36,13 +36,20 @@ struct dispatch *dispatch_new(struct metrics *metrics);
 void dispatch_free(
     struct dispatch *dispatch); /* NULL is fine; close it and join the takers first */
 
+enum dispatch_source {
+    DISPATCH_NEW,    /* just recorded; in the order of the ledger's ids */
+    DISPATCH_REFILL, /* read from the ledger by a refill: always let in */
+    DISPATCH_AGAIN,  /* Retry: RECEIVED once more */
+};
+
 /*
- * Takes the entry over. A new one that the queue has no room for is freed: it lies in the
- * ledger, and so does every newer one until dispatch_wants_refill() has led to them, so that
- * none overtakes. One that was just read from the ledger (at the start, by a refill, for Retry)
- * is always taken.
+ * Takes the entry over. One that the queue has no room for is freed: it lies in the ledger, and
+ * so does every newer one until a refill has led to them, so that none overtakes. A new one
+ * that a refill has brought already, because it was committed while the ledger was read, is
+ * freed as well.
  */
-void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry, bool from_ledger);
+void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry,
+                     enum dispatch_source source);
 
 /*
  * The next batch, waiting for one; false once closed. `cancel_fd` is the taker's eventfd: it is
@@ -58,9 +65,16 @@ void dispatch_finish(struct dispatch *dispatch, struct dispatch_batch *batch);
 void dispatch_close(struct dispatch *dispatch);
 
 /*
+ * At the start: the ledger holds messages of an earlier process. Until the first refill is over
+ * new ones stay there too, and nothing is taken: what one run is to answer must not be torn
+ * apart. Before the first submit.
+ */
+void dispatch_hold_for_refill(struct dispatch *dispatch);
+
+/*
  * After an overflow, once there is room again: the highest id that was let in. The caller reads
- * the ledger from there, submits, and says with dispatch_refilled() whether the ledger had
- * more.
+ * the ledger from there, submits, says with dispatch_refilled() whether the ledger had more,
+ * and asks again: what came meanwhile may be left with nobody else to ask for it.
  */
 bool dispatch_wants_refill(struct dispatch *dispatch, int64_t *ret_after_id);
 void dispatch_refilled(struct dispatch *dispatch, bool has_more);

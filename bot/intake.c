@@ -112,7 +112,7 @@ static void hand_on(struct app *app, struct ledger_entry *entry)
         return;
     }
     courier_react(app->courier, entry->channel, entry->ts, "eyes");
-    dispatch_submit(app->dispatch, entry, false);
+    dispatch_submit(app->dispatch, entry, DISPATCH_NEW);
 }
 
 /* On the journal thread, in the order of arrival. */

@@ -19,6 +19,7 @@ static int64_t watchdog_ms;
 
 void notify_init(void)
 {
+    /* NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet */
     const char *path = getenv("NOTIFY_SOCKET");
     const char *watchdog_us = getenv("WATCHDOG_USEC");
 
@@ -34,6 +35,7 @@ void notify_init(void)
     unsetenv("NOTIFY_SOCKET");
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
+    /* NOLINTEND(concurrency-mt-unsafe) */
 }
 
 void notify_send(const char *format, ...)

@@ -12,7 +12,7 @@
 #include "slack/web.h"
 
 #define PEOPLE_MAX        1024
-#define PEOPLE_MAX_AGE_MS (60 * 60 * 1000)
+#define PEOPLE_MAX_AGE_MS (INT64_C(60) * 60 * 1000)
 
 struct people;
 

@@ -13,7 +13,7 @@ struct surface_slack {
     char *thread_ts;
     char *key;
     int64_t since_s;
-    bool is_resumed;
+    bool may_have_failed; /* the sentence may be there already */
 };
 
 static struct surface_slack *from(struct surface *surface)
@@ -28,7 +28,7 @@ static void begin(struct surface *surface, int64_t now_ms)
 
 static int resume(struct surface *surface, const char *state, struct err *err)
 {
-    from(surface)->is_resumed = true;
+    from(surface)->may_have_failed = true;
     return slack_reply_resume(from(surface)->reply, state, err);
 }
 
@@ -64,12 +64,18 @@ static int failed(struct surface *surface, const char *sentence, const char *ret
     AUTO_FREE char *key = xasprintf("%s-failed", slack->key);
     AUTO_FREE char *text = xasprintf(":warning: %s", sentence);
     char ts[SLACK_TS_MAX_BYTES];
+    int found = 0;
 
     slack_reply_end(slack->reply, "", err); /* the sentence matters more than a lost tail */
-    /* An earlier process may have said it and died before the ledger knew. */
-    if (slack->is_resumed && slack_find_markdown(slack->web, slack->channel, slack->thread_ts,
-                                                 key, slack->since_s, ts, err) == 1)
+    /* An earlier process, or an earlier attempt, may have said it without knowing. */
+    if (slack->may_have_failed)
+        found = slack_find_markdown(slack->web, slack->channel, slack->thread_ts, key,
+                                    slack->since_s, ts, err);
+    if (found > 0)
         return 0;
+    if (found < 0 && err->kind == ERR_TEMP)
+        return -1;
+    slack->may_have_failed = true;
     if (!*retry)
         return slack_post_markdown(slack->web, slack->channel, slack->thread_ts, text, key, ts,
                                    err);

@@ -19,13 +19,11 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define STOP_CHECK_MS       200 /* how soon a running turn notices that the daemon stops */
-#define CONTEXT_MAX_BYTES   (1U << 20)
-#define PROMPT_MAX_BYTES    (2U << 20)
-#define RETRY_MAX_BYTES     1900 /* a button carries 2,000 */
-#define DELIVERY_BASE_MS    2000 /* waits between attempts to deliver while Slack is away */
-#define DELIVERY_CAP_MS     60000
-#define DELIVERY_GIVE_UP_MS (30 * 60 * 1000)
+#define STOP_CHECK_MS    200        /* how soon a running turn notices that the daemon stops */
+#define PROMPT_MAX_BYTES (2U << 20) /* without what memory adds */
+#define RETRY_MAX_BYTES  1900       /* a button carries 2,000 */
+#define PATIENCE_BASE_MS 2000       /* waits between attempts while Slack or the disk refuse */
+#define PATIENCE_CAP_MS  60000
 
 /* What one run of turn_run() carries from step to step. */
 struct progress {
@@ -101,6 +99,11 @@ static struct settings settings_of(const struct turn *turn)
     return settings;
 }
 
+static size_t context_max_bytes(const struct turn *turn)
+{
+    return (size_t)turn->config->memory.context.budget_tokens * MEMORY_TOKEN_MAX_BYTES;
+}
+
 static void build_prompt(const struct turn *turn, const struct progress *progress,
                          const struct settings *settings, struct buf *out)
 {
@@ -119,7 +122,7 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
     };
     size_t turns = 0;
 
-    buf_init(&context, CONTEXT_MAX_BYTES);
+    buf_init(&context, context_max_bytes(turn));
     memory_build_context(progress->conversation, &options, &context, &turns);
     prompt.context_lines = buf_text(&context);
     for (size_t i = 0; i < turn->batch->count; i++) {
@@ -157,8 +160,10 @@ static int start_agent(struct turn *turn, struct progress *progress, struct err 
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
     AUTO_BUF struct buf prompt = { 0 };
 
-    buf_init(&prompt, PROMPT_MAX_BYTES);
+    buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     build_prompt(turn, progress, &settings, &prompt);
+    if (buf_finish(&prompt, err) < 0)
+        return err_wrap(err, "prompt");
     spec.command = command;
     spec.env_names = env_names;
     spec.mode = settings.mode;
@@ -269,11 +274,12 @@ static bool follow_run(struct turn *turn, struct progress *progress)
 /* ---- the end ------------------------------------------------------------------------------
  */
 
-/* Waits before the next attempt to deliver; false when the daemon stops. */
-static bool wait_for_slack(const struct turn *turn, unsigned attempt)
+/* Waits before the next attempt at what Slack or the disk refused; false when the daemon stops.
+ */
+static bool wait_for_better_times(const struct turn *turn, unsigned attempt)
 {
     int64_t until_ms =
-        clock_now_ms() + random_backoff_ms(DELIVERY_BASE_MS, DELIVERY_CAP_MS, attempt);
+        clock_now_ms() + random_backoff_ms(PATIENCE_BASE_MS, PATIENCE_CAP_MS, attempt);
 
     while (clock_now_ms() < until_ms) {
         if (is_stopping(turn))
@@ -283,52 +289,98 @@ static bool wait_for_slack(const struct turn *turn, unsigned attempt)
     return true;
 }
 
+/* How a turn ends for the person: `failure` (NULL for none) with its Retry, or `note`. */
+struct ending {
+    const char *note;
+    const char *failure;
+    const char *retry;
+};
+
+static int show_ending(struct turn *turn, const struct ending *ending, struct err *err)
+{
+    const struct surface_ops *ops = turn->surface->ops;
+
+    return ending->failure ? ops->failed(turn->surface, ending->failure, ending->retry, err)
+                           : ops->end(turn->surface, ending->note, err);
+}
+
 /*
- * Closes the answer, patiently: while Slack is away the answer is kept. 0 delivered or refused
- * for good (logged); -1: the daemon stops, the next one delivers.
+ * Shows the end, patiently: while Slack is away it is kept. 0 delivered or refused for good
+ * (logged); -1: the daemon stops, the next one delivers.
  */
-static int close_answer(struct turn *turn, const char *note)
+static int deliver(struct turn *turn, const struct ending *ending)
 {
     int64_t started_ms = clock_now_ms();
 
     for (unsigned attempt = 0;; attempt++) {
         struct err err = { 0 };
 
-        if (turn->surface->ops->end(turn->surface, note, &err) == 0)
+        if (show_ending(turn, ending, &err) == 0)
             return 0;
         if (is_stopping(turn))
             return -1;
-        if (err.kind != ERR_TEMP || clock_now_ms() - started_ms > DELIVERY_GIVE_UP_MS) {
-            log_err("the end of an answer could not be delivered, channel=%s ts=%s: %s",
-                    first_entry(turn)->channel, first_entry(turn)->ts, err.message);
+        if (err.kind != ERR_TEMP || clock_now_ms() - started_ms > turn->patience_ms) {
+            log_err("the end of an answer could not be delivered, channel=%s ts=%s%s%s: %s",
+                    first_entry(turn)->channel, first_entry(turn)->ts,
+                    ending->failure ? " failure=" : "", ending->failure ? ending->failure : "",
+                    err.message);
             return 0;
         }
         log_warn("answer not delivered yet, trying again: %s", err.message);
-        if (!wait_for_slack(turn, attempt))
+        if (!wait_for_better_times(turn, attempt))
             return -1;
     }
 }
 
-static void tell_failure(struct turn *turn, const char *sentence)
+static int close_answer(struct turn *turn, const char *note)
+{
+    struct ending ending = { .note = note };
+
+    return deliver(turn, &ending);
+}
+
+static int tell_failure(struct turn *turn, const char *sentence)
 {
     AUTO_BUF struct buf retry = { 0 };
-    struct err err = { 0 };
+    struct ending ending = { .failure = sentence };
 
     buf_init(&retry, RETRY_MAX_BYTES);
     for (size_t i = 0; i < turn->batch->count; i++)
         buf_printf(&retry, "%s%" PRId64, i ? "," : "", turn->batch->entries[i]->id);
-    if (turn->surface->ops->failed(turn->surface, sentence, buf_text(&retry), &err) < 0)
-        log_err("could not tell channel=%s about a failure (%s): %s",
-                first_entry(turn)->channel, sentence, err.message);
+    ending.retry = buf_text(&retry);
+    return deliver(turn, &ending);
 }
 
-static void mark(struct turn *turn, const struct progress *progress, enum ledger_state state)
+/*
+ * Whether to try again what the disk refused: a full disk is emptied, and until then the turns
+ * behind this one could not be kept either. False when that is hopeless, takes too long, or the
+ * daemon stops.
+ */
+static bool may_store_again(const struct turn *turn, int64_t started_ms, unsigned attempt,
+                            const struct err *err)
 {
+    if (err->kind == ERR_INPUT || is_stopping(turn) ||
+        clock_now_ms() - started_ms > turn->patience_ms)
+        return false;
+    log_warn("the end of a turn is not stored yet, trying again: %s", err->message);
+    return wait_for_better_times(turn, attempt);
+}
+
+static void mark_failed(struct turn *turn, const struct progress *progress)
+{
+    int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
 
-    if (memory_mark_messages(turn->memory, progress->ids, turn->batch->count, state, &err) < 0)
+    for (unsigned attempt = 0;
+         memory_mark_messages(turn->memory, progress->ids, turn->batch->count, LEDGER_FAILED,
+                              &err) < 0;
+         attempt++) {
+        if (may_store_again(turn, started_ms, attempt, &err))
+            continue;
         log_err("ledger not updated, the turn will be taken up again at the next start: %s",
                 err.message);
+        return;
+    }
 }
 
 static void fill_turns(const struct turn *turn, const char *answer, struct memory_turn *turns)
@@ -361,12 +413,17 @@ static void remember(struct turn *turn, struct progress *progress, enum ledger_s
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
     const char *answer = turn->surface->ops->answer(turn->surface);
+    int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
 
     fill_turns(turn, answer, turns);
-    if (memory_conversation_commit(turn->memory, progress->conversation, turns,
-                                   turn->batch->count + (*answer ? 1 : 0), progress->ids,
-                                   turn->batch->count, state, &err) < 0) {
+    for (unsigned attempt = 0;
+         memory_conversation_commit(turn->memory, progress->conversation, turns,
+                                    turn->batch->count + (*answer ? 1 : 0), progress->ids,
+                                    turn->batch->count, state, &err) < 0;
+         attempt++) {
+        if (may_store_again(turn, started_ms, attempt, &err))
+            continue;
         log_err("the turn was answered but not remembered; it is taken up again at the next "
                 "start: run=%s: %s",
                 progress->run_id, err.message);
@@ -425,8 +482,9 @@ static enum turn_outcome end_failed(struct turn *turn, struct progress *progress
         xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
     struct err err = { 0 };
 
-    tell_failure(turn, whole);
-    mark(turn, progress, LEDGER_FAILED);
+    if (tell_failure(turn, whole) < 0)
+        return TURN_LEFT;
+    mark_failed(turn, progress);
     if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
     metric_add(turn->metrics->failed, 1);
@@ -477,6 +535,7 @@ static int have_agent(struct turn *turn, struct progress *progress, struct err *
             return -1;
         /* No directory: the process died before it started anything, so nothing runs twice. */
         log_warn("run=%s was never started, starting anew", first_entry(turn)->run_id);
+        agent_run_remove(turn->runs_dir, first_entry(turn)->run_id, NULL);
     }
     turn->surface->ops->begin(turn->surface, clock_now_ms());
     return start_agent(turn, progress, err);

@@ -45,8 +45,11 @@ struct turn {
     const char *runs_dir;
     const atomic_bool *is_stopping; /* turns true: leave the run alive and return */
     int cancel_fd;
+    int64_t patience_ms; /* for a Slack or a disk that refuses the end of the turn */
     struct dispatch_batch *batch;
 };
+
+#define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)
 
 enum turn_outcome {
     TURN_ANSWERED,

@@ -1,14 +1,17 @@
 #include "bot/worker.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "bot/app.h"
-#include "bot/desk.h"
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
@@ -19,7 +22,9 @@
 #define LOG_MODULE "bot.worker"
 #include "base/log.h"
 
-#define REFILL_PAGE 256
+#define REFILL_PAGE     256
+#define REFILL_AGAIN_MS 1000 /* after a failure */
+#define STOP_CHECK_MS   50
 
 struct worker {
     struct app *app;
@@ -49,26 +54,45 @@ static void note_reply(void *context, const char *state)
     memory_note_reply(owner->memory, owner->ids, owner->count, state);
 }
 
-static bool refuse_guest(struct worker *worker, const struct config *config,
-                         const struct dispatch_batch *batch)
+static void refuse_guest(struct worker *worker, const struct ledger_entry *entry, bool is_told)
 {
-    const struct ledger_entry *entry = batch->entries[0];
-    int64_t ids[DISPATCH_BATCH_MAX];
     struct err err = { 0 };
 
-    if (config->access.allow_guests || !people_is_guest(worker->app->people, worker->web,
-                                                        entry->user, worker->app->self.team_id))
-        return false;
     log_info("guest user=%s refused (access.allow_guests is off)", entry->user);
-    if (slack_post_ephemeral(worker->web, entry->channel, entry->reply_thread, entry->user,
+    if (!is_told &&
+        slack_post_ephemeral(worker->web, entry->channel, entry->reply_thread, entry->user,
                              "Sorry, I answer full members of this workspace only.", &err) < 0)
         log_warn("could not tell user=%s: %s", entry->user, err.message);
-    for (size_t i = 0; i < batch->count; i++)
-        ids[i] = batch->entries[i]->id;
-    if (memory_mark_messages(worker->app->memory, ids, batch->count, LEDGER_CANCELLED, &err) <
-        0)
+    if (memory_mark_messages(worker->app->memory, &entry->id, 1, LEDGER_CANCELLED, &err) < 0)
         log_err("ledger not updated: %s", err.message);
-    return true;
+}
+
+/* Takes what guests said out of the batch; in a shared conversation others may stand in it. */
+static void refuse_guests(struct worker *worker, const struct config *config,
+                          struct dispatch_batch *batch)
+{
+    char user[SLACK_ID_MAX_BYTES] = ""; /* whose entry was looked at last */
+    bool is_guest = false;
+    size_t kept = 0;
+
+    if (config->access.allow_guests || *batch->entries[0]->run_id)
+        return;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct ledger_entry *entry = batch->entries[i];
+        bool is_same = strcmp(user, entry->user) == 0;
+
+        if (!is_same)
+            is_guest = people_is_guest(worker->app->people, worker->web, entry->user,
+                                       worker->app->self.team_id);
+        snprintf(user, sizeof(user), "%s", entry->user);
+        if (!is_guest) {
+            batch->entries[kept++] = entry;
+            continue;
+        }
+        refuse_guest(worker, entry, is_same);
+        ledger_entry_free(entry);
+    }
+    batch->count = kept;
 }
 
 static struct surface *make_surface(struct worker *worker, const struct config *config,
@@ -107,7 +131,7 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
 {
     struct app *app = worker->app;
     struct config *config = app_config(app);
-    struct reply_owner owner = { .memory = app->memory, .count = batch->count };
+    struct reply_owner owner = { .memory = app->memory };
     struct turn turn = {
         .config = config,
         .memory = app->memory,
@@ -116,12 +140,15 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
         .runs_dir = app->runs_dir,
         .is_stopping = &app->is_stopping,
         .cancel_fd = worker->cancel_fd,
+        .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
     };
 
+    refuse_guests(worker, config, batch);
+    owner.count = batch->count;
     for (size_t i = 0; i < batch->count; i++)
         owner.ids[i] = batch->entries[i]->id;
-    if (*batch->entries[0]->run_id || !refuse_guest(worker, config, batch)) {
+    if (batch->count) {
         turn.surface = make_surface(worker, config, batch->entries[0], &owner);
         turn_run(&turn);
         turn.surface->ops->free(turn.surface);
@@ -129,33 +156,59 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
     config_unref(config);
 }
 
-void workers_refill(struct app *app, int64_t after_id)
+/* False when the daemon stops. */
+static bool pause_before_retry(struct app *app)
+{
+    int64_t until_ms = clock_now_ms() + REFILL_AGAIN_MS;
+
+    while (clock_now_ms() < until_ms && !atomic_load(&app->is_stopping))
+        poll(NULL, 0, STOP_CHECK_MS);
+    return !atomic_load(&app->is_stopping);
+}
+
+static bool has_room(struct app *app)
+{
+    struct dispatch_figures figures;
+
+    dispatch_get_figures(app->dispatch, NULL, &figures);
+    return figures.waiting <= DISPATCH_QUEUE_MAX - REFILL_PAGE;
+}
+
+/* Brings what lies in the ledger behind `after_id`; commands are the desk's, which does so,
+ * too. */
+static void refill(struct app *app, int64_t after_id)
 {
     struct ledger_entry *page[REFILL_PAGE];
-    struct dispatch_figures figures;
     size_t count = REFILL_PAGE;
-    struct err err = { 0 };
 
-    while (count == REFILL_PAGE) {
-        dispatch_get_figures(app->dispatch, NULL, &figures);
-        if (figures.waiting > DISPATCH_QUEUE_MAX - REFILL_PAGE)
-            break;
+    while (count == REFILL_PAGE && has_room(app)) {
+        struct err err = { 0 };
+
         if (memory_pending_messages(app->memory, after_id, page, REFILL_PAGE, &count, &err) <
             0) {
             log_err("the ledger cannot be read, waiting messages stay there: %s", err.message);
-            break;
+            if (!pause_before_retry(app))
+                break;
+            continue;
         }
         for (size_t i = 0; i < count; i++) {
             after_id = page[i]->id;
-            if (strcmp(page[i]->channel, TERMINAL_CHANNEL) == 0)
-                ledger_entry_free(page[i]); /* belongs to a `threadkeeper chat` */
-            else if (page[i]->kind == LEDGER_KIND_COMMAND)
-                desk_command(app->desk, page[i]);
+            if (page[i]->kind == LEDGER_KIND_COMMAND ||
+                strcmp(page[i]->channel, TERMINAL_CHANNEL) == 0) /* a `threadkeeper chat` */
+                ledger_entry_free(page[i]);
             else
-                dispatch_submit(app->dispatch, page[i], true);
+                dispatch_submit(app->dispatch, page[i], DISPATCH_REFILL);
         }
     }
     dispatch_refilled(app->dispatch, count == REFILL_PAGE);
+}
+
+static void refill_while_wanted(struct app *app)
+{
+    int64_t after_id;
+
+    while (dispatch_wants_refill(app->dispatch, &after_id))
+        refill(app, after_id);
 }
 
 /* Somebody began afresh while the turn ran: it was remembered, but belongs to what went before.
@@ -174,15 +227,13 @@ static void *run_worker(void *context)
 {
     struct worker *worker = context;
     struct dispatch_batch batch;
-    int64_t after_id;
 
-    pthread_setname_np(pthread_self(), "worker");
+    refill_while_wanted(worker->app); /* at the start: what the ledger holds */
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
         dispatch_finish(worker->app->dispatch, &batch);
-        if (dispatch_wants_refill(worker->app->dispatch, &after_id))
-            workers_refill(worker->app, after_id);
+        refill_while_wanted(worker->app);
     }
     return NULL;
 }
@@ -203,7 +254,7 @@ struct workers *workers_start(struct app *app)
         worker->web = slack_web_new(app->config->slack.api_url, app->config->slack.bot_token,
                                     app->limits);
         slack_web_set_cancel(worker->web, &app->is_stopping);
-        pthread_create(&worker->thread, NULL, run_worker, worker);
+        thread_start(&worker->thread, "worker", run_worker, worker);
     }
     return workers;
 }

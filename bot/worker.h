@@ -8,11 +8,13 @@
 #ifndef BOT_WORKER_H
 #define BOT_WORKER_H
 
-#include <stdint.h>
-
 struct app;
 struct workers;
 
+/*
+ * The threads also bring what the ledger holds and the dispatcher does not into the dispatcher:
+ * all of it at the start, for which it is held, and an overflow later.
+ */
 struct workers *workers_start(struct app *app);
 
 /*
@@ -20,11 +22,5 @@ struct workers *workers_start(struct app *app);
  * are left to the next process and idle workers return.
  */
 void workers_join(struct workers *workers); /* NULL is fine; frees */
-
-/*
- * Brings what the ledger holds and the dispatcher does not into the dispatcher: all of it at
- * the start, the overflow later. Startup, worker.
- */
-void workers_refill(struct app *app, int64_t after_id);
 
 #endif

@@ -433,6 +433,8 @@ static void note_done(struct journal_job *base, const struct err *err)
         log_warn("the state of a reply was not noted, a restart now would post it anew: "
                  "message=%lld %s",
                  job->count ? (long long)job->ids[0] : 0LL, err->message);
+    else if (job->count)
+        log_debug("reply noted message=%lld", (long long)job->ids[0]);
     free(job->reply_state);
     free(job);
 }

@@ -236,7 +236,10 @@ void memory_build_context(const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,
                           size_t *ret_turns);
 
-/* Tokens in a text, estimated from its bytes. Any. */
+#define MEMORY_TOKEN_MAX_BYTES 4
+
+/* Tokens in a text, estimated from its bytes: one for MEMORY_TOKEN_MAX_BYTES at least, which
+ * bounds the bytes of a context by its budget. Any. */
 int64_t memory_estimate_tokens(const char *text, size_t len);
 
 /* ---- figures ------------------------------------------------------------------------------

@@ -6,8 +6,8 @@
 
 #include "base/utf8.h"
 
-#define CONTROL_MAX_BYTES 4096        /* real ones have some 250 */
-#define LIFETIME_MAX_S    (7 * 86400) /* a longer promise is no reason to overflow */
+#define CONTROL_MAX_BYTES 4096                 /* real ones have some 250 */
+#define LIFETIME_MAX_S    (INT64_C(7) * 86400) /* a longer promise is no reason to overflow */
 
 static bool holds(const char *json, size_t len, const char *word)
 {

@@ -306,10 +306,21 @@ static void on_deadline(lws_sorted_usec_list_t *sul)
 }
 
 /* Own pings are the only clock: libwebsockets answers Slack's without showing them. */
+/* All links beat together, so that an idle daemon wakes up once for all of them: at the whole
+ * multiple of the interval that is nearest to an interval from now. */
+static int64_t until_next_pulse(const struct slack_link *link)
+{
+    int64_t interval_ms = link->options.ping_interval_ms;
+    int64_t wait_ms = interval_ms - clock_now_ms() % interval_ms;
+
+    return wait_ms > interval_ms / 2 ? wait_ms : wait_ms + interval_ms;
+}
+
 static void on_pulse(lws_sorted_usec_list_t *sul)
 {
     struct slack_link *link = lws_container_of(sul, struct slack_link, pulse);
     int64_t left_ms = link->last_frame_ms + link->options.ping_timeout_ms - clock_now_ms();
+    int64_t wait_ms = until_next_pulse(link);
 
     if (left_ms <= 0) {
         slack_link_fail(link, SLACK_LINK_DEAD, "nothing came, not even a pong");
@@ -317,9 +328,7 @@ static void on_pulse(lws_sorted_usec_list_t *sul)
     }
     link->wants_ping = true;
     lws_callback_on_writable(link->wsi);
-    set_timer(link, &link->pulse, on_pulse,
-              left_ms < link->options.ping_interval_ms ? left_ms
-                                                       : link->options.ping_interval_ms);
+    set_timer(link, &link->pulse, on_pulse, left_ms < wait_ms ? left_ms : wait_ms);
 }
 
 /* --- connecting --- */
@@ -415,7 +424,7 @@ static void on_upgraded(struct slack_link *link, struct lws *wsi)
     note(link, "the connection broke");
     tune_socket(link);
     set_state(link, SLACK_LINK_UPGRADED, HELLO_TIMEOUT_MS, "101");
-    set_timer(link, &link->pulse, on_pulse, link->options.ping_interval_ms);
+    set_timer(link, &link->pulse, on_pulse, until_next_pulse(link));
 }
 
 /* --- what comes in --- */

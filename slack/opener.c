@@ -5,13 +5,19 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/http.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "slack/socket.h"
 
+#define LOG_MODULE "slack.socket"
+#include "base/log.h"
+
 #define REQUESTS_MAX           64
+#define JOIN_MAX_S             2
 #define ANSWER_MAX_BYTES       65536
 #define RETRY_AFTER_DEFAULT_MS 30000 /* Slack's python SDK when a 429 names no time */
 
@@ -161,7 +167,6 @@ static void *run(void *argument)
     struct http *http = http_new();
     struct request *request;
 
-    pthread_setname_np(pthread_self(), "slack-opener");
     while ((request = queue_pop(opener->requests, -1)) != NULL) {
         struct slack_opener_answer *answer = xcalloc(1, sizeof(*answer));
 
@@ -192,6 +197,7 @@ int slack_socket_check_token(const char *api_url, const char *app_token, struct 
     if (answer.result != SLACK_OPENING_OK)
         rc = err_set(err, answer.result == SLACK_OPENING_FATAL ? ERR_AUTH : ERR_TEMP, "%s",
                      answer.err.message);
+    slack_route_deinit(&answer.route);
     http_free(http);
     free(opener.url);
     free(opener.authorization);
@@ -209,10 +215,21 @@ struct slack_opener *slack_opener_new(const struct slack_opener_options *options
     opener->authorization = xasprintf("Authorization: Bearer %s", options->app_token);
     opener->requests = queue_new(REQUESTS_MAX);
     opener->answers = queue_new((size_t)2 * REQUESTS_MAX);
-    /* A host that cannot start a thread at boot cannot run this program. */
-    if (pthread_create(&opener->thread, NULL, run, opener) != 0)
-        abort();
+    thread_start(&opener->thread, "slack-opener", run, opener);
     return opener;
+}
+
+/* A look-up of a name cannot be cancelled, and the program's end must not wait for one. */
+static bool join_soon(struct slack_opener *opener)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += JOIN_MAX_S;
+    if (pthread_timedjoin_np(opener->thread, NULL, &until) == 0)
+        return true;
+    pthread_detach(opener->thread);
+    return false;
 }
 
 void slack_opener_free(struct slack_opener *opener)
@@ -223,7 +240,10 @@ void slack_opener_free(struct slack_opener *opener)
         return;
     atomic_store(&opener->cancelled, true);
     queue_close(opener->requests);
-    pthread_join(opener->thread, NULL);
+    if (!join_soon(opener)) {
+        log_warn("a name server does not answer; ending without it");
+        return; /* the thread still has the object, and ends with the process */
+    }
     while ((answer = slack_opener_take(opener)) != NULL)
         slack_opener_answer_free(answer);
     queue_free(opener->requests);

@@ -33,11 +33,17 @@
 
 struct slack_features *slack_features_new(void)
 {
-    return xcalloc(1, sizeof(struct slack_features));
+    struct slack_features *features = xcalloc(1, sizeof(*features));
+
+    pthread_mutex_init(&features->lock, NULL);
+    return features;
 }
 
 void slack_features_free(struct slack_features *features)
 {
+    if (!features)
+        return;
+    pthread_mutex_destroy(&features->lock);
     free(features);
 }
 
@@ -143,11 +149,12 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
     json_int_t index = 0;
     struct err ignored = { 0 };
 
-    reply->is_session_busy = has_threads(reply); /* the earlier process may have said so */
-    if (!*state) {
-        reply->looks_first = *reply->key != '\0';
+    /* What the earlier process showed is undone at the end; what it wrote later than the state
+     * says is looked for. */
+    reply->is_session_busy = reply->is_status_busy = has_threads(reply);
+    reply->looks_first = *reply->key != '\0';
+    if (!*state)
         return 0;
-    }
     if (!root || json_unpack_ex(root, &why, 0, "{s:i,s:b,s:s,s:I,s:I,s:s,s:s}", "version",
                                 &version, "stream", &is_stream, "ts", &ts, "start", &start,
                                 "index", &index, "fence", &fence, "info", &fence_info) < 0)
@@ -172,6 +179,7 @@ int slack_reply_resume(struct slack_reply *reply, const char *state, struct err 
         if (slack_stop_stream(reply->web, reply->channel, ts, NULL, &ignored) < 0)
             log_info("channel=%s ts=%s not stopped: %s", reply->channel, ts, ignored.message);
         slack_web_set_deadline(reply->web, deadline_ms);
+        reply_mark_processing(reply); /* stopping made the session "active" */
     }
     return 0;
 }
@@ -427,9 +435,9 @@ static int deliver_rest(struct slack_reply *reply, const char *note, struct err 
 }
 
 /* Always, whatever became of the text. */
-static void clear_status(struct slack_reply *reply, const atomic_bool *cancelled)
+static void clear_status(struct slack_reply *reply)
 {
-    reply_end_session(reply, cancelled);
+    reply_end_session(reply);
     if (reply->is_status_busy)
         reply_show_status(reply, "", reply->status_at_ms);
     reply->is_status_busy = false;
@@ -439,7 +447,6 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
 {
     static const char too_long[] = "_The answer is longer than what fits here; it is cut._";
     int64_t deadline_ms = reply->web->deadline_ms;
-    const atomic_bool *cancelled = reply->web->cancelled;
     AUTO_FREE char *notes = NULL;
     int rc;
 
@@ -449,12 +456,9 @@ int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err
                       reply->is_truncated && *note ? "\n" : "",
                       (int)utf8_cut(note, strlen(note), NOTE_MAX_BYTES), note);
     reply->status[0] = '\0';
-    /* What cancelled the work must not cancel its end. */
-    slack_web_set_cancel(reply->web, NULL);
     take_tail(reply);
     rc = deliver_rest(reply, notes, err);
-    clear_status(reply, cancelled);
-    slack_web_set_cancel(reply->web, cancelled);
+    clear_status(reply);
     slack_web_set_deadline(reply->web, deadline_ms);
     return rc;
 }

@@ -71,7 +71,8 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
  * start; what is in finished messages is skipped, the last one is stopped and rewritten whole.
  * Give the text that is known before the first tick. A `state` of "" says that an earlier
  * process died before it told any: its first message is looked for by its key before one is
- * posted (a stream cannot be looked for). ERR_INPUT when `state` is none: the reply
+ * posted (a stream cannot be looked for). The status and the session that the earlier process
+ * left are cleared at the end. ERR_INPUT when `state` is none: the reply
  * is then as new.
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
@@ -99,9 +100,9 @@ int64_t slack_reply_tick(struct slack_reply *reply, int64_t now_ms, bool *ret_st
 
 /*
  * Sends all that is left and closes: `note` (may be NULL or "") is a last line such as
- * "_Stopped._". The status is cleared and the session set active whatever happens. -1 when the
- * end of the answer could not be delivered by any means. The web's cancel flag is not heeded
- * here, since what cancelled the work must not cut its answer; it takes 70 s at the very most,
+ * "_Stopped._". The status is cleared and the session set active whatever became of the text.
+ * -1 when the end of the answer could not be delivered by any means, or when the web was
+ * cancelled: then whoever resumes this reply delivers it. 70 s at the very most,
  * and a minute more where Slack's rate limit keeps the session from being set active.
  */
 int slack_reply_end(struct slack_reply *reply, const char *note, struct err *err);

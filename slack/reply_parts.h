@@ -2,23 +2,33 @@
  * reply_parts.h - the inside of a reply: the answer's text and the message that is being
  * written. For slack/reply*.c only.
  *
+ * Threads: that of the reply; the features are shared by all.
+ *
  *   safe   |---- finished messages ----|-- the open message --|-- not sent yet --|
  *          0                          done                  part.sent          safe.len
  */
 #ifndef SLACK_REPLY_PARTS_H
 #define SLACK_REPLY_PARTS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "slack/call.h"
 #include "slack/reply.h"
 #include "slack/text.h"
 
+#define STREAMS_KNOWN 64
+
 struct slack_features {
     atomic_bool no_stream_direct; /* by channel type: direct messages, */
     atomic_bool no_stream;        /* and everything else */
     atomic_bool no_sessions;      /* agents.sessions.* is not for this app */
     atomic_bool no_status;        /* nor assistant.threads.setStatus */
+
+    /* Streams started lately, so that none is taken for one whose answer was lost. */
+    pthread_mutex_t lock; /* guards the two */
+    char started[STREAMS_KNOWN][SLACK_TS_MAX_BYTES];
+    size_t next_started;
 };
 
 enum part_kind {
@@ -108,9 +118,9 @@ bool reply_has_pending(const struct slack_reply *reply);
  * call that undoes it: a button less is a small loss, one that stays for ever is a lie.
  */
 void reply_begin_session(struct slack_reply *reply);
-/* Sets it active again, waiting for up to a minute (or until `cancelled`) where Slack's rate
- * limit wants it. */
-void reply_end_session(struct slack_reply *reply, const atomic_bool *cancelled);
+/* Sets it active again, waiting for up to a minute (or until the web is cancelled) where
+ * Slack's rate limit wants it. */
+void reply_end_session(struct slack_reply *reply);
 /* After a stream was stopped, which makes the session active. */
 void reply_mark_processing(struct slack_reply *reply);
 /* The status line; "" clears it. */

@@ -200,10 +200,62 @@ static bool is_stream_unsupported(const struct slack_reply *reply)
     return false;
 }
 
+/* `context` is the struct slack_features of all replies. */
+static bool is_known_stream(void *context, const char *ts)
+{
+    struct slack_features *features = context;
+    bool is_known = false;
+
+    if (!features)
+        return false;
+    pthread_mutex_lock(&features->lock);
+    for (size_t i = 0; i < STREAMS_KNOWN && !is_known; i++)
+        is_known = strcmp(features->started[i], ts) == 0;
+    pthread_mutex_unlock(&features->lock);
+    return is_known;
+}
+
+static void open_part(struct slack_reply *reply, const char *ts, int64_t now_ms)
+{
+    struct slack_features *features = reply->features;
+
+    reply->part = (struct part){ .kind = PART_STREAM,
+                                 .sent = reply->done,
+                                 .at_sent = reply->at_done,
+                                 .opened_at_ms = now_ms };
+    snprintf(reply->part.ts, sizeof(reply->part.ts), "%s", ts);
+    reply->shown_status[0] = '\0'; /* the stream takes the place of the status line */
+    count(reply->messages);
+    if (!features)
+        return;
+    pthread_mutex_lock(&features->lock);
+    memcpy(features->started[features->next_started], reply->part.ts, SLACK_TS_MAX_BYTES);
+    features->next_started = (features->next_started + 1) % STREAMS_KNOWN;
+    pthread_mutex_unlock(&features->lock);
+}
+
+/* The start was executed, only its answer was lost: the message is there and is ours. */
+static bool found_stream(struct slack_reply *reply, const struct chunk *chunk, int64_t now_ms)
+{
+    char ts[SLACK_TS_MAX_BYTES];
+    struct err ignored = { 0 };
+
+    if (slack_find_stream(reply->web, reply->channel, reply->thread_ts, buf_text(&chunk->bytes),
+                          is_known_stream, reply->features, ts, &ignored) <= 0)
+        return false;
+    open_part(reply, ts, now_ms);
+    turn_into_edit(reply, "the answer to its start was lost");
+    reply_tell_state(reply);
+    return true;
+}
+
 /* Decides what a failed start means: try again later, or edit from now on. Returns -1. */
-static int fail_start(struct slack_reply *reply, const struct err *err)
+static int fail_start(struct slack_reply *reply, const struct chunk *chunk, int64_t now_ms,
+                      const struct err *err)
 {
     if (reply->web->fate == SLACK_FATE_NOT_EXECUTED)
+        return -1;
+    if (reply->web->fate == SLACK_FATE_MAYBE && found_stream(reply, chunk, now_ms))
         return -1;
     if (is_error(reply, "msg_too_long") && reply->stream_budget > BUDGET_MIN_BYTES) {
         reply->stream_budget /= 2;
@@ -229,15 +281,9 @@ static int open_stream(struct slack_reply *reply, const struct chunk *chunk, int
                            reply->is_direct ? NULL : reply->recipient_user,
                            reply->is_direct ? NULL : reply->recipient_team,
                            buf_text(&chunk->bytes), ts, err) < 0)
-        return fail_start(reply, err);
-    reply->part = (struct part){ .kind = PART_STREAM,
-                                 .sent = reply->done,
-                                 .at_sent = reply->at_done,
-                                 .opened_at_ms = now_ms };
-    memcpy(reply->part.ts, ts, sizeof(ts));
+        return fail_start(reply, chunk, now_ms, err);
+    open_part(reply, ts, now_ms);
     note_sent(reply, chunk);
-    reply->shown_status[0] = '\0'; /* the stream takes the place of the status line */
-    count(reply->messages);
     reply_tell_state(reply);
     return 0;
 }

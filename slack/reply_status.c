@@ -56,7 +56,7 @@ void reply_begin_session(struct slack_reply *reply)
         reply->is_session_busy = true;
 }
 
-void reply_end_session(struct slack_reply *reply, const atomic_bool *cancelled)
+void reply_end_session(struct slack_reply *reply)
 {
     if (!reply->is_session_busy)
         return;
@@ -64,11 +64,9 @@ void reply_end_session(struct slack_reply *reply, const atomic_bool *cancelled)
     if (set_session(reply, "active", STATUS_DEADLINE_MS) == 0 ||
         reply->web->fate != SLACK_FATE_RATE)
         return;
-    slack_web_set_cancel(reply->web, cancelled);
     if (set_session(reply, "active", SESSION_END_DEADLINE_MS) < 0)
         log_warn("channel=%s thread=%s still shows a Stop button: Slack's rate limit",
                  reply->channel, reply->thread_ts);
-    slack_web_set_cancel(reply->web, NULL);
 }
 
 void reply_mark_processing(struct slack_reply *reply)

@@ -119,6 +119,15 @@ int slack_set_session_status(struct slack_web *web, const char *channel, const c
  * stream carries no metadata by which it could be looked for. Recipients may be NULL in direct
  * messages.
  */
+/*
+ * Looks in the thread for a streamed message of a bot that says `markdown` and nothing else, as
+ * one does whose chat.startStream was executed while its answer was lost. `is_known` tells
+ * which it cannot be. 1 and its ts, 0 when there is none, -1 when that cannot be told.
+ */
+int slack_find_stream(struct slack_web *web, const char *channel, const char *thread_ts,
+                      const char *markdown, bool (*is_known)(void *context, const char *ts),
+                      void *context, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
+
 int slack_start_stream(struct slack_web *web, const char *channel, const char *thread_ts,
                        const char *recipient_user, const char *recipient_team,
                        const char *markdown, char ret_ts[SLACK_TS_MAX_BYTES], struct err *err);
@@ -149,6 +158,5 @@ typedef void (*slack_message_fn)(void *context, struct slack_event *event);
 int slack_read_messages(struct slack_web *web, const struct slack_reading *reading,
                         char cursor[SLACK_CURSOR_MAX_BYTES], slack_message_fn on_message,
                         void *context, struct err *err);
-
 
 #endif

@@ -99,7 +99,9 @@ static int read_option(int argc, char **argv, int at, struct arguments *argument
         find_option(word, equals ? (size_t)(equals - word) : strlen(word));
     const char *value = equals ? equals + 1 : NULL;
 
-    if (!row || (equals && row->value == NO_VALUE))
+    if (!row)
+        refuse("unknown option '%s'", word);
+    if (equals && row->value == NO_VALUE)
         refuse("unknown option '%s'", word);
     if (row->value == NEEDS_VALUE && !value) {
         if (at + 1 >= argc)

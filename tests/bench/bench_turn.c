@@ -25,7 +25,6 @@
 #define MESSAGES         30 /* more would wait for the pace that Slack allows its posts */
 #define STARTS           20
 #define RECORD_MAX_BYTES (64U << 20)
-#define ARGS_MAX         64
 
 /* The double's records so far, one object for each start; new. */
 static json_t *read_records(struct harness *harness)
@@ -74,41 +73,49 @@ static int64_t say(struct harness *harness, int number)
     return sent_us;
 }
 
-/* Starts the double as the daemon did; when it was started, or -1. */
-static int64_t start_double(struct harness *harness, const json_t *argv_json)
+/* Starts the double and waits for its end; when it was started, or -1. */
+static int64_t start_double(struct harness *harness, char *const *argv)
 {
-    char *argv[ARGS_MAX] = { NULL };
     posix_spawn_file_actions_t actions;
     int64_t before_us;
     pid_t pid = 0;
     bool started;
 
-    for (size_t i = 0; i < json_array_size(argv_json) && i + 1 < ARGS_MAX; i++)
-        argv[i] = (char *)(uintptr_t)json_string_value(json_array_get(argv_json, i));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, harness_config_path(harness),
                                      O_RDONLY, 0); /* any text is a prompt */
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addchdir_np(&actions, harness_workspace(harness));
     before_us = clock_now_us();
-    started = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) == 0;
+    started = argv[0] && posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
     if (!started || waitpid(pid, NULL, 0) != pid)
         return -1;
     return before_us;
 }
 
+/* As the daemon called it; freed by the caller, each and all. */
+static char **copy_arguments(const json_t *record)
+{
+    const json_t *list = json_object_get(record, "argv");
+    char **argv = xcalloc(json_array_size(list) + 1, sizeof(*argv));
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        argv[i] = xstrdup(json_string_value(json_array_get(list, i)));
+    return argv;
+}
+
 static int64_t measure_floor(struct harness *harness)
 {
     json_t *records = read_records(harness);
     size_t known = json_array_size(records);
-    int64_t before_us[STARTS];
+    char **argv = copy_arguments(json_array_get(records, 0));
+    int64_t before_us[STARTS] = { 0 };
     int64_t took_us[STARTS];
     size_t count = 0;
 
-    for (size_t i = 0; i < STARTS; i++)
-        before_us[i] =
-            start_double(harness, json_object_get(json_array_get(records, 0), "argv"));
+    for (size_t i = 0; i < STARTS && argv[0]; i++)
+        before_us[i] = start_double(harness, argv);
     json_decref(records);
     records = read_records(harness);
     while (count < STARTS && known + count < json_array_size(records)) {
@@ -117,6 +124,9 @@ static int64_t measure_floor(struct harness *harness)
         count++;
     }
     json_decref(records);
+    for (size_t i = 0; argv[i]; i++)
+        free(argv[i]);
+    free(argv);
     return measure_quantile(took_us, count, 500);
 }
 

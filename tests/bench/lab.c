@@ -1,5 +1,9 @@
 #include "tests/bench/lab.h"
 
+#include <dirent.h>
+
+#include "agent/process.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 
 #define CLOCK_LOOKS 20
@@ -27,4 +31,18 @@ int64_t lab_clock_offset_us(struct harness *harness)
         json_decref(page);
     }
     return offset_us;
+}
+
+void lab_kill_agents(struct harness *harness)
+{
+    AUTO_FREE char *path = xasprintf("%s/runs", harness_state_dir(harness));
+    DIR *runs = opendir(path);
+    struct dirent *entry;
+
+    while (runs && (entry = readdir(runs))) { /* NOLINT(concurrency-mt-unsafe): one thread */
+        if (entry->d_name[0] != '.')
+            process_signal_run(entry->d_name, 0, SIGKILL);
+    }
+    if (runs)
+        closedir(runs);
 }

@@ -17,4 +17,7 @@ int64_t lab_number(const json_t *object, const char *key);
 /* What to add to a time of the lab's journal ("at_us") to have it on our monotonic clock. */
 int64_t lab_clock_offset_us(struct harness *harness);
 
+/* Kills the agents of a daemon that is gone: they outlive it, a hanging one for ever. */
+void lab_kill_agents(struct harness *harness);
+
 #endif

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 
-#define APPENDS         1000
+#define APPENDS         500
 #define SPAWNS          15
 #define ROW_BYTES       500 /* a message's row in the ledger, about */
 #define PROC_FILE_BYTES 65536

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "tests/scenario/harness.h"
 
-#define WRAP_COLUMNS 92
+#define WRAP_COLUMNS 74
 
 struct demo {
     struct harness *harness;

@@ -100,18 +100,18 @@ static const char *program(const char *variable, const char *otherwise)
 
 /* Runs in the child: dies with us, writes its stdout and stderr there, leads no group of ours.
  */
-static _Noreturn void become(char *const *args, int in, int out, int err)
+static _Noreturn void become(const char *const *args, int in, int out, int err)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execvp(args[0], args);
+    execvp(args[0], (char *const *)args); /* which changes nothing in them */
     fprintf(stderr, "cannot run %s\n", args[0]);
     _exit(127);
 }
 
-pid_t harness_spawn(char *const *args, int in, int out, int err)
+pid_t harness_spawn(const char *const *args, int in, int out, int err)
 {
     pid_t pid = fork();
 
@@ -266,6 +266,56 @@ static void end_process(pid_t *pid)
     *pid = 0;
 }
 
+/* SIGTERM, so that a tool which watches the daemon can say what it leaks. */
+static bool ends_well(pid_t *pid, const char *name)
+{
+    int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
+    int status = 0;
+
+    kill(*pid, SIGTERM);
+    while (waitpid(*pid, &status, WNOHANG) == 0) {
+        if (clock_now_ms() > until) {
+            fprintf(stderr, "harness: the %s does not end\n", name);
+            return false;
+        }
+        harness_pause_ms(STEP_MS);
+    }
+    *pid = 0;
+    if (status != 0)
+        fprintf(stderr, "harness: the %s ended with wait status %d\n", name, status);
+    return status == 0;
+}
+
+/* Sanitizers and valgrind write where the daemon writes. */
+static bool has_report(struct harness *harness)
+{
+    static const char *const marks[] = { "Sanitizer", "runtime error:", "\n==" };
+    const char *log = daemon_log(harness);
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        const char *report = strstr(log, marks[i]);
+
+        if (report) {
+            fprintf(stderr, "harness: a tool reports:\n%s\n", report);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool harness_end(struct harness *harness)
+{
+    bool is_good = true;
+
+    if (harness->daemon_pid > 0)
+        is_good = ends_well(&harness->daemon_pid, "daemon");
+    is_good = !has_report(harness) && is_good;
+    harness_end_runs(harness);
+    if (harness->lab_pid > 0)
+        is_good = ends_well(&harness->lab_pid, "lab") && is_good;
+    return is_good;
+}
+
 void harness_free(struct harness *harness)
 {
     struct err err = { 0 };
@@ -382,7 +432,7 @@ int harness_admin_port(const struct harness *harness)
 
 /* --- the daemon -------------------------------------------------------------------------- */
 
-size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
+size_t harness_begin_args(char **ret_wrap, const char **args, size_t size)
 {
     char *rest = xstrdup(program("TK_WRAP", ""));
     char *word;
@@ -393,14 +443,14 @@ size_t harness_begin_args(char **ret_wrap, char **args, size_t size)
         if (*word)
             args[count++] = word;
     }
-    args[count++] = (char *)(uintptr_t)program("TK_BIN", "build/release/threadkeeper");
+    args[count++] = program("TK_BIN", "build/release/threadkeeper");
     return count;
 }
 
 void daemon_launch(struct harness *harness)
 {
     AUTO_FREE char *wrap = NULL;
-    char *args[ARGS_MAX];
+    const char *args[ARGS_MAX];
     size_t count;
     AUTO_FD int log = open_log(harness->log_path);
 
@@ -408,8 +458,8 @@ void daemon_launch(struct harness *harness)
         harness_fail(harness, "the daemon runs already");
     harness_write_config(harness);
     count = harness_begin_args(&wrap, args, ARGS_MAX - 4);
-    args[count++] = (char *)(uintptr_t) "run";
-    args[count++] = (char *)(uintptr_t) "-c";
+    args[count++] = "run";
+    args[count++] = "-c";
     args[count++] = harness->config_path;
     args[count] = NULL;
     harness->daemon_pid = harness_spawn(args, STDIN_FILENO, log, log);
@@ -488,6 +538,12 @@ void daemon_restart(struct harness *harness)
     if (status != 0)
         harness_fail(harness, "the daemon ended with %d", status);
     daemon_start(harness);
+}
+
+void daemon_reload(struct harness *harness)
+{
+    harness_write_config(harness);
+    daemon_signal(harness, SIGHUP);
 }
 
 const char *daemon_log(struct harness *harness)

@@ -41,6 +41,12 @@ extern void (*harness_on_fail)(const char *message);
 /* Starts the lab and makes the directories. NULL when that does not work (said on stderr). */
 struct harness *harness_new(void);
 
+/*
+ * Ends the daemon and the lab in an orderly way. False, with the reason on stderr, when one did
+ * not end with 0, or when a sanitizer or valgrind had something to say about the daemon.
+ */
+bool harness_end(struct harness *harness);
+
 /* Ends every process that is left, by its id, and removes the directory. NULL is fine. */
 void harness_free(struct harness *harness);
 
@@ -77,6 +83,7 @@ int daemon_wait_exit(struct harness *harness);
 int daemon_stop(struct harness *harness);     /* SIGTERM, and waits */
 void daemon_kill(struct harness *harness);    /* SIGKILL, and waits */
 void daemon_restart(struct harness *harness); /* stop, which must end with 0, and start */
+void daemon_reload(struct harness *harness);  /* SIGHUP, with what was set meanwhile */
 
 /* The daemon's log so far; borrowed until the next call. */
 const char *daemon_log(struct harness *harness);

@@ -31,17 +31,17 @@ struct harness {
 /* A text that lives as long as the harness. */
 const char *harness_keep(struct harness *harness, const char *text);
 
-/* Once the daemon is gone: kills what its runs left, which may outlive it by design. */
-void harness_end_runs(struct harness *harness);
-
 void harness_pause_ms(long ms); /* between two looks at something */
 void harness_write_config(struct harness *harness);
 
 /* Starts a program that dies with us. */
-pid_t harness_spawn(char *const *args, int in, int out, int err);
+pid_t harness_spawn(const char *const *args, int in, int out, int err);
 /* Puts TK_WRAP's words and the daemon's program into `args`; how many. `ret_wrap` holds them.
  */
-size_t harness_begin_args(char **ret_wrap, char **args, size_t size);
+size_t harness_begin_args(char **ret_wrap, const char **args, size_t size);
 int harness_exit_status(int wait_status); /* as a shell says it */
+
+/* Once the daemon is gone: kills what its runs left, which may outlive it by design. */
+void harness_end_runs(struct harness *harness);
 
 #endif

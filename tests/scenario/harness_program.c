@@ -15,7 +15,7 @@
 
 #define STEP_MS        10
 #define ARGS_MAX       32
-#define TEXT_MAX_BYTES (16 * 1024 * 1024)
+#define TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
 int daemon_get(struct harness *harness, const char *path, const char **ret_body)
 {
@@ -122,7 +122,7 @@ static int wait_for(struct harness *harness, pid_t pid)
     return harness_exit_status(status);
 }
 
-static int run_args(struct harness *harness, char *const *args, const char *input)
+static int run_args(struct harness *harness, const char *const *args, const char *input)
 {
     AUTO_FREE char *in_path = xasprintf("%s/command.in", harness->dir);
     struct err err = { 0 };
@@ -145,18 +145,18 @@ struct program run_threadkeeper(struct harness *harness, const char *input,
                                 const char *argument, ...)
 {
     AUTO_FREE char *wrap = NULL;
-    char *args[ARGS_MAX];
+    const char *args[ARGS_MAX];
     size_t count = harness_begin_args(&wrap, args, ARGS_MAX / 2);
     struct program program;
     va_list more;
 
     harness_write_config(harness);
-    args[count++] = (char *)(uintptr_t) "-c";
+    args[count++] = "-c";
     args[count++] = harness->config_path;
     va_start(more, argument);
     for (const char *next = argument; next && count < ARGS_MAX - 1;
          next = va_arg(more, const char *))
-        args[count++] = (char *)(uintptr_t)next;
+        args[count++] = next;
     va_end(more);
     args[count] = NULL;
     program.status = run_args(harness, args, input);

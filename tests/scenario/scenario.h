@@ -26,8 +26,10 @@ static inline int scenario_setup(void **state)
 
 static inline int scenario_teardown(void **state)
 {
+    bool is_good = harness_end(*state);
+
     harness_free(*state);
-    return 0;
+    return is_good ? 0 : -1;
 }
 
 #define SCENARIO(function) \

@@ -284,9 +284,8 @@ static void what_is_not_a_persons_message_is_left_alone(void **state)
         "{\"subtype\":\"pinned_item\"}",
         "{\"subtype\":\"message_replied\"}",
         "{\"subtype\":\"something_new\"}",
-        "{\"subtype\":\"message_changed\",\"message\":{\"type\":\"message\",\"user\":"
-        "\"U0ALICE\","
-        "\"text\":\"<@U0BOT> x\",\"ts\":\"1763600001.000001\"}}",
+        ("{\"subtype\":\"message_changed\",\"message\":{\"type\":\"message\",\"user\":"
+         "\"U0ALICE\",\"text\":\"<@U0BOT> x\",\"ts\":\"1763600001.000001\"}}"),
         "{\"subtype\":\"message_changed\"}",
         "{\"subtype\":\"message_deleted\"}",
         "{\"ts\":\"\"}",
@@ -371,6 +370,7 @@ static void very_long_and_strange_texts_are_answered(void **state)
     static const char *const texts[] = {
         "bell \a and escape \x1b[31mred\x1b[0m",
         "tab\tand\nnewline\r\nand",
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional): that is the test */
         "\xe2\x80\xae right to left \xe2\x80\x8b zero width",
         "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb",
         "&lt;script&gt; &amp;amp; &lt;!channel&gt;",

@@ -295,9 +295,9 @@ static void wait_notice(struct harness *h, int fd, const char *part)
     while (!strstr(text, part)) {
         ssize_t got = recv(fd, text, sizeof(text) - 1, 0);
 
+        text[got > 0 ? got : 0] = '\0';
         if (got < 0)
             harness_fail(h, "no notice \"%s\"", part);
-        text[got] = '\0';
     }
 }
 

@@ -4,6 +4,9 @@
 #include "base/file.h"
 #include "tests/scenario/scenario.h"
 
+/* From then on the ledger knows the message of the answer: a stream cannot be looked for. */
+#define REPLY_NOTED "reply noted message="
+
 static void memory_survives_a_restart(void **state)
 {
     struct harness *h = *state;
@@ -55,6 +58,7 @@ static void a_killed_daemon_goes_on_in_the_same_message(void **state)
     daemon_start(h);
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper go");
     lab_wait_text(h, DEV, thread, "The gate is closed");
+    daemon_wait_log(h, REPLY_NOTED);
     daemon_kill(h);
     daemon_start(h);
     open_gate(h);
@@ -77,6 +81,7 @@ static void a_run_that_ended_meanwhile_is_delivered(void **state)
     daemon_start(h);
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper go");
     lab_wait_text(h, DEV, thread, "The gate is closed");
+    daemon_wait_log(h, REPLY_NOTED);
     daemon_kill(h);
     open_gate(h);
     check_nothing_left(h);

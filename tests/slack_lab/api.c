@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -417,12 +418,26 @@ static bool is_offence(const char *error)
     return false;
 }
 
+/* The time as Slack's servers have it, which may be another than ours. */
+static void print_date(const struct lab *lab, char *ret_date, size_t size)
+{
+    time_t now = (time_t)(clock_wall_s() + lab->settings.clock_ahead_s);
+    struct tm parts;
+
+    gmtime_r(&now, &parts);
+    strftime(ret_date, size, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+}
+
 static void answer_call(struct request *request, struct call *call, const char *error,
                         int http_status, const char *headers)
 {
     json_auto_t *body = json_pack("{s:b}", "ok", error == NULL);
-    AUTO_FREE char *all_headers =
-        xasprintf("x-oauth-scopes: %s\r\nx-slack-req-id: lab-%lld\r\n%s",
+    char date[64];
+    AUTO_FREE char *all_headers = NULL;
+
+    print_date(call->lab, date, sizeof(date));
+    all_headers =
+        xasprintf("date: %s\r\nx-oauth-scopes: %s\r\nx-slack-req-id: lab-%lld\r\n%s", date,
                   call->lab->settings.scopes, (long long)request->came_us, headers);
 
     if (error) {
@@ -454,7 +469,8 @@ static void note_call(struct request *request, struct call *call, const char *na
                           "error", error ? error : "", "http", http_status, "result",
                           call->result, "took_us",
                           (json_int_t)(clock_now_us() - request->came_us)));
-    if (error && is_offence(error))
+    if (error && is_offence(error) &&
+        (strcmp(error, "unknown_method") != 0 || !find_method(name)))
         journal_violation(journal, "api_refused",
                           json_pack("{s:s, s:s, s:s, s:O}", "method", name, "error", error,
                                     "message", call->message, "args", call->args));
@@ -513,8 +529,10 @@ static bool is_frozen(struct request *request, struct call *call, const struct m
 
     if (left_ms == 0)
         return false;
-    journal_violation(lab->journal, "retry_after_ignored",
-                      json_pack("{s:s, s:I}", "method", key, "left_ms", (json_int_t)left_ms));
+    if (!faults_is_new(lab->faults, key, request->came_us))
+        journal_violation(
+            lab->journal, "retry_after_ignored",
+            json_pack("{s:s, s:I}", "method", key, "left_ms", (json_int_t)left_ms));
     answer_429(request, call, method, (left_ms + 999) / 1000);
     return true;
 }

@@ -7,6 +7,8 @@
 
 #include "base/alloc.h"
 
+#define UNDER_WAY_US 250000 /* what another thread had sent before it heard of the 429 */
+
 struct planned {
     TAILQ_ENTRY(planned) list;
     char method[64];
@@ -18,6 +20,7 @@ struct planned {
 struct faults {
     TAILQ_HEAD(, planned) all;
     json_t *frozen_until_us; /* by method, or method and channel */
+    json_t *frozen_at_us;
 };
 
 static const struct {
@@ -41,6 +44,7 @@ struct faults *faults_new(void)
 
     TAILQ_INIT(&faults->all);
     faults->frozen_until_us = json_object();
+    faults->frozen_at_us = json_object();
     return faults;
 }
 
@@ -61,6 +65,7 @@ void faults_free(struct faults *faults)
         return;
     faults_clear(faults);
     json_decref(faults->frozen_until_us);
+    json_decref(faults->frozen_at_us);
     free(faults);
 }
 
@@ -136,6 +141,14 @@ struct fault faults_take(struct faults *faults, const char *method)
 void faults_freeze(struct faults *faults, const char *key, int64_t ms, int64_t now_us)
 {
     json_object_set_new(faults->frozen_until_us, key, json_integer(now_us + ms * 1000));
+    json_object_set_new(faults->frozen_at_us, key, json_integer(now_us));
+}
+
+bool faults_is_new(const struct faults *faults, const char *key, int64_t now_us)
+{
+    int64_t at = json_integer_value(json_object_get(faults->frozen_at_us, key));
+
+    return now_us - at < UNDER_WAY_US;
 }
 
 int64_t faults_frozen_ms(const struct faults *faults, const char *key, int64_t now_us)

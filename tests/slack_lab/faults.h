@@ -44,6 +44,8 @@ struct fault faults_take(struct faults *faults, const char *method);
 
 /* After a 429 nobody may call `key` until then. Remaining ms, 0 when free. */
 void faults_freeze(struct faults *faults, const char *key, int64_t ms, int64_t now_us);
+/* Frozen a moment ago: a call that comes now may have been on its way. */
+bool faults_is_new(const struct faults *faults, const char *key, int64_t now_us);
 int64_t faults_frozen_ms(const struct faults *faults, const char *key, int64_t now_us);
 
 #endif

@@ -53,6 +53,7 @@ struct settings {
     int64_t stream_cap_bytes;
     int64_t status_life_ms;
     int64_t post_interval_ms; /* per channel, for chat.postMessage; 0: not limited */
+    int64_t clock_ahead_s;    /* of Slack's clock, as its Date says */
     bool hello;               /* false: a new link is left without a word */
     bool echo;                /* tell the app about its own messages too */
     bool streams;             /* false: chat.*Stream answer unknown_method */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -16,8 +18,12 @@
 #define TEXT_DEFAULT "what did we decide about the build?"
 #define LATE_US      INT64_C(10000000) /* without an ack for so long, the rest is lost */
 
+#define CLOCK_MIN_NS 250000 /* a higher rate comes in small bursts */
+#define NS_PER_S     1000000000
+
 struct load {
     struct lab *lab;
+    int clock_fd; /* ticks at the rate: libwebsockets' own timers are good for milliseconds */
     bool is_running;
     int64_t events;
     int64_t rate;   /* a second; 0: as fast as the window allows */
@@ -43,7 +49,35 @@ struct load *load_new(struct lab *lab)
     struct load *load = xcalloc(1, sizeof(*load));
 
     load->lab = lab;
+    load->clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return load;
+}
+
+int load_clock_fd(const struct load *load)
+{
+    return load->clock_fd;
+}
+
+/* 0 stops it. */
+static void set_clock(const struct load *load, int64_t rate)
+{
+    int64_t period_ns = rate ? NS_PER_S / rate : 0;
+    struct itimerspec time = { 0 };
+
+    if (rate && period_ns < CLOCK_MIN_NS)
+        period_ns = CLOCK_MIN_NS;
+    time.it_interval.tv_sec = period_ns / NS_PER_S;
+    time.it_interval.tv_nsec = period_ns % NS_PER_S;
+    time.it_value = time.it_interval;
+    timerfd_settime(load->clock_fd, 0, &time, NULL);
+}
+
+void load_on_clock(struct load *load)
+{
+    uint64_t ticks;
+
+    if (read(load->clock_fd, &ticks, sizeof(ticks)) > 0)
+        links_wake_all(load->lab->links);
 }
 
 void load_free(struct load *load)
@@ -84,6 +118,7 @@ const char *load_start(struct load *load, json_t *request)
     free(load->latency_us);
     json_decref(load->result);
     *load = (struct load){ .lab = load->lab,
+                           .clock_fd = load->clock_fd,
                            .is_running = true,
                            .events = events,
                            .rate = rate,
@@ -96,6 +131,7 @@ const char *load_start(struct load *load, json_t *request)
     snprintf(load->run, sizeof(load->run), "%04X", runs++);
     load->sent_us = xcalloc((size_t)events, sizeof(*load->sent_us));
     load->latency_us = xcalloc((size_t)events, sizeof(*load->latency_us));
+    set_clock(load, rate);
     links_wake_all(load->lab->links);
     return NULL;
 }
@@ -153,6 +189,7 @@ static void finish(struct load *load)
     double seconds = (double)(load->last_ack_us - load->begun_us) / 1e6;
 
     load->is_running = false;
+    set_clock(load, 0);
     qsort(load->latency_us, (size_t)load->acked, sizeof(*load->latency_us), by_size);
     load->result = json_pack(
         "{s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)load->sent,
@@ -194,8 +231,6 @@ bool load_tick(struct load *load, int64_t now_us)
         return false;
     if (now_us - load->last_ack_us > LATE_US)
         finish(load);
-    else if (load->rate)
-        links_wake_all(load->lab->links);
     return true;
 }
 

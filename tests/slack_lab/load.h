@@ -30,7 +30,11 @@ const char *load_next(struct load *load, int64_t now_us, size_t *ret_len);
 /* True when the envelope was one of the load's. */
 bool load_on_ack(struct load *load, const char *envelope_id, int64_t now_us);
 
-/* Asks the links to write when events are due. True while it runs. */
+/* Readable when an event of the rate is due; then call the other. It is lws that closes it. */
+int load_clock_fd(const struct load *load);
+void load_on_clock(struct load *load);
+
+/* Gives up what is not acked for long. True while it runs. */
 bool load_tick(struct load *load, int64_t now_us);
 
 #endif

@@ -81,6 +81,9 @@ static struct lws_context *listen_on_loopback(struct lab *lab, int port)
         return NULL;
     }
     lab->port = lws_get_vhost_listen_port(vhost);
+    lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_RAW_FILE_DESC,
+                               (lws_sock_file_fd_type){ .filefd = load_clock_fd(lab->load) },
+                               server_protocols[0].name, NULL);
     return context;
 }
 

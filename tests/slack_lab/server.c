@@ -9,6 +9,7 @@
 #include "tests/slack_lab/api.h"
 #include "tests/slack_lab/control.h"
 #include "tests/slack_lab/link.h"
+#include "tests/slack_lab/load.h"
 #include "tests/slack_lab/page.h"
 
 struct requests {
@@ -273,6 +274,9 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLOSED:
         return on_link(reason, lab, wsi, session, in, len);
+    case LWS_CALLBACK_RAW_RX_FILE:
+        load_on_clock(lab->load);
+        return 0;
     default:
         return 0;
     }

@@ -68,6 +68,7 @@ static const struct setting_row ROWS[] = {
     NUMBER(stream_cap_bytes),
     NUMBER(status_life_ms),
     NUMBER(post_interval_ms),
+    NUMBER(clock_ahead_s),
     BOOL(hello),
     BOOL(echo),
     BOOL(streams),

@@ -24,6 +24,25 @@ static void estimates_tokens_by_script(void **state)
                   cases[i].because);
 }
 
+static void a_budget_bounds_the_bytes_of_a_context(void **state)
+{
+    static const char *const texts[] = { "a", "ab\n", "\xd0\xb4", "\xe6\x97\xa5",
+                                         "\xf0\x9f\x98\x80" };
+    AUTO_BUF struct buf text = { 0 };
+
+    (void)state;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        int64_t tokens;
+
+        buf_clear(&text);
+        for (int n = 0; n < 100; n++)
+            buf_append_text(&text, texts[i]);
+        tokens = memory_estimate_tokens(buf_text(&text), text.len);
+        CHECK_INT((int64_t)text.len <= tokens * MEMORY_TOKEN_MAX_BYTES, 1, texts[i]);
+    }
+}
+
 static char *build(struct lab *lab, const char *key,
                    const struct memory_context_options *options, size_t *ret_turns)
 {
@@ -150,5 +169,6 @@ static void writes_one_valid_object_a_line(void **state)
     lab_remove(&lab);
 }
 
-TEST_MAIN(TEST(estimates_tokens_by_script), TEST(chooses_the_newest_that_fit),
-          TEST(cuts_the_newest_when_it_alone_is_too_long), TEST(writes_one_valid_object_a_line))
+TEST_MAIN(TEST(estimates_tokens_by_script), TEST(a_budget_bounds_the_bytes_of_a_context),
+          TEST(chooses_the_newest_that_fit), TEST(cuts_the_newest_when_it_alone_is_too_long),
+          TEST(writes_one_valid_object_a_line))

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ static void tear_down(struct fixture *fixture)
 static void submit(struct fixture *fixture, int64_t id, const char *user,
                    const char *conversation, const char *ts)
 {
-    dispatch_submit(fixture->dispatch, entry_of(id, user, conversation, ts), false);
+    dispatch_submit(fixture->dispatch, entry_of(id, user, conversation, ts), DISPATCH_NEW);
 }
 
 static struct dispatch_batch take(struct fixture *fixture)
@@ -204,7 +205,7 @@ static void a_run_of_an_earlier_process_is_taken_up_alone_and_first(void **state
     set_up(&fixture);
     free(running->run_id);
     running->run_id = xstrdup("run-1");
-    dispatch_submit(fixture.dispatch, running, true);
+    dispatch_submit(fixture.dispatch, running, DISPATCH_REFILL);
     submit(&fixture, 2, "U1", "K", "4.0");
     batch = take(&fixture);
     CHECK_INT(batch.count, 1, "not mixed with new messages");
@@ -236,13 +237,92 @@ static void what_does_not_fit_stays_in_the_ledger_and_nothing_overtakes_it(void 
     CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 1, "half empty");
     CHECK_INT(after_id, DISPATCH_QUEUE_MAX, "the last one that was let in");
     CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 0, "one refill at a time");
-    dispatch_submit(fixture.dispatch, entry_of(DISPATCH_QUEUE_MAX + 1, "U1", "K", "1.1"), true);
+    dispatch_submit(fixture.dispatch, entry_of(DISPATCH_QUEUE_MAX + 1, "U1", "K", "1.1"),
+                    DISPATCH_REFILL);
     submit(&fixture, DISPATCH_QUEUE_MAX + 4, "U1", "K", "1.1");
     dispatch_refilled(fixture.dispatch, false);
     CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 1,
               "one more came while the ledger was read");
     dispatch_refilled(fixture.dispatch, false);
     CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 0, "all of it is in");
+    tear_down(&fixture);
+}
+
+static void a_message_that_a_refill_has_brought_is_not_taken_twice(void **state)
+{
+    struct fixture fixture;
+    int64_t after_id = -1;
+
+    (void)state;
+    set_up(&fixture);
+    dispatch_hold_for_refill(fixture.dispatch);
+    CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 1, "the start");
+    CHECK_INT(after_id, 0, "everything");
+    dispatch_submit(fixture.dispatch, entry_of(7, "U1", "K", "7.0"), DISPATCH_REFILL);
+    dispatch_refilled(fixture.dispatch, false);
+    submit(&fixture, 7, "U1", "K", "7.0");
+    CHECK_INT(waiting(&fixture), 1, "committed before the ledger was read, told after it");
+    submit(&fixture, 8, "U1", "K", "8.0");
+    CHECK_INT(waiting(&fixture), 2, "a newer one is let in");
+    tear_down(&fixture);
+}
+
+static void a_retry_does_not_hide_what_lies_in_the_ledger(void **state)
+{
+    struct fixture fixture;
+    int64_t after_id = -1;
+
+    (void)state;
+    set_up(&fixture);
+    dispatch_hold_for_refill(fixture.dispatch);
+    dispatch_submit(fixture.dispatch, entry_of(100, "U1", "K", "9.0"), DISPATCH_AGAIN);
+    CHECK_INT(waiting(&fixture), 0, "51 to 99 may lie in the ledger: it comes behind them");
+    CHECK_INT(dispatch_wants_refill(fixture.dispatch, &after_id), 1, "a refill brings it");
+    CHECK_INT(after_id, 0, "with all the others");
+    dispatch_submit(fixture.dispatch, entry_of(100, "U1", "K", "9.0"), DISPATCH_REFILL);
+    dispatch_refilled(fixture.dispatch, false);
+    dispatch_submit(fixture.dispatch, entry_of(60, "U1", "K", "6.0"), DISPATCH_AGAIN);
+    CHECK_INT(waiting(&fixture), 2, "one from before is let in at once");
+    tear_down(&fixture);
+}
+
+struct held_taker {
+    struct fixture *fixture;
+    struct dispatch_batch batch;
+};
+
+static void *take_held(void *context)
+{
+    struct held_taker *taker = context;
+
+    dispatch_take(taker->fixture->dispatch, taker->fixture->cancel_fd, &taker->batch);
+    return NULL;
+}
+
+static void the_messages_of_one_run_are_not_torn_apart_at_the_start(void **state)
+{
+    struct fixture fixture;
+    struct held_taker taker = { .fixture = &fixture };
+    pthread_t thread;
+    int64_t after_id;
+
+    (void)state;
+    set_up(&fixture);
+    dispatch_hold_for_refill(fixture.dispatch);
+    dispatch_wants_refill(fixture.dispatch, &after_id);
+    pthread_create(&thread, NULL, take_held, &taker);
+    for (int64_t id = 1; id <= 3; id++) {
+        struct ledger_entry *entry = entry_of(id, "U1", "K", "1.0");
+
+        free(entry->run_id);
+        entry->run_id = xstrdup("run-1");
+        dispatch_submit(fixture.dispatch, entry, DISPATCH_REFILL);
+        sched_yield();
+    }
+    dispatch_refilled(fixture.dispatch, false);
+    pthread_join(thread, NULL);
+    CHECK_INT(taker.batch.count, 3, "a taker waits until all of them are there");
+    dispatch_finish(fixture.dispatch, &taker.batch);
     tear_down(&fixture);
 }
 
@@ -275,4 +355,7 @@ TEST_MAIN(TEST(a_conversation_is_answered_in_slacks_order),
           TEST(a_deleted_message_is_withdrawn_while_it_waits),
           TEST(a_run_of_an_earlier_process_is_taken_up_alone_and_first),
           TEST(what_does_not_fit_stays_in_the_ledger_and_nothing_overtakes_it),
+          TEST(a_message_that_a_refill_has_brought_is_not_taken_twice),
+          TEST(a_retry_does_not_hide_what_lies_in_the_ledger),
+          TEST(the_messages_of_one_run_are_not_torn_apart_at_the_start),
           TEST(closing_wakes_who_waits))

@@ -1,5 +1,6 @@
 #include "slack/reply.h"
 
+#include "base/clock.h"
 #include "slack/reply_parts.h"
 #include "tests/test.h"
 #include "tests/unit/slack_peer.h"
@@ -662,20 +663,31 @@ static void an_end_that_cannot_be_delivered_says_so_and_still_clears_the_status(
     tear_down(&f);
 }
 
-static void the_end_is_delivered_although_the_work_was_cancelled(void **state)
+static void a_cancelled_end_is_over_at_once_and_delivered_by_who_resumes(void **state)
 {
     struct fixture f;
     atomic_bool cancelled = true;
+    AUTO_FREE char *before = NULL;
+    int64_t started_ms = clock_now_ms();
 
     (void)state;
     set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    slack_reply_begin(f.reply, f.now_ms);
     say(&f, "One.");
     run_for(&f, 2000);
     slack_web_set_cancel(f.web, &cancelled);
     say(&f, " Two.");
-    end(&f, "_Stopped._");
-    check_seen(&f, "One. Two.\n\n_Stopped._", "");
-    CHECK_INT(f.web->cancelled == &cancelled, true, "put back");
+    CHECK_INT(slack_reply_end(f.reply, "", &f.err), -1, "the program ends");
+    CHECK_INT(clock_now_ms() - started_ms < 3000, true, "it does not wait for Slack");
+    slack_web_set_cancel(f.web, NULL);
+    before = xstrdup(f.state);
+    make_reply(&f, SLACK_REPLY_AUTO, "1.1");
+    CHECK_INT(slack_reply_resume(f.reply, before, &f.err), 0, f.err.message);
+    say(&f, "One. Two.");
+    end(&f, "");
+    check_seen(&f, "One. Two.", "");
+    check_arg(&f, "agents.sessions.setStatus",
+              peer_count(f.peer, "agents.sessions.setStatus") - 1, "status", "active");
     tear_down(&f);
 }
 
@@ -876,6 +888,20 @@ static void a_post_that_an_earlier_process_did_not_tell_is_found(void **state)
     tear_down(&f);
 }
 
+static void what_an_earlier_process_showed_is_cleared(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    CHECK_INT(slack_reply_resume(f.reply, "", &f.err), 0, f.err.message);
+    say(&f, "It had ended.");
+    end(&f, "");
+    check_arg(&f, "agents.sessions.setStatus", 0, "status", "active");
+    check_arg(&f, "assistant.threads.setStatus", 0, "status", "");
+    tear_down(&f);
+}
+
 static void a_state_that_is_no_state_is_refused(void **state)
 {
     static const char *const cases[] = {
@@ -964,7 +990,7 @@ int main(void)
         TEST(a_message_that_is_too_long_for_slack_is_cut_smaller),
         TEST(an_outage_delays_text_and_loses_none),
         TEST(an_end_that_cannot_be_delivered_says_so_and_still_clears_the_status),
-        TEST(the_end_is_delivered_although_the_work_was_cancelled),
+        TEST(a_cancelled_end_is_over_at_once_and_delivered_by_who_resumes),
         TEST(sessions_that_are_not_supported_are_asked_for_once),
         TEST(a_session_is_marked_only_while_there_is_room_to_unmark_it),
         TEST(a_session_becomes_active_although_slack_limits_the_call),
@@ -974,6 +1000,7 @@ int main(void)
         TEST(a_restarted_process_goes_on_in_the_same_message),
         TEST(finished_messages_are_left_alone_after_a_restart),
         TEST(a_post_that_an_earlier_process_did_not_tell_is_found),
+        TEST(what_an_earlier_process_showed_is_cleared),
         TEST(a_state_that_is_no_state_is_refused),
         TEST(a_resumed_answer_that_became_shorter_still_ends),
     };
