@@ -211,6 +211,17 @@ static void check_workspaces(struct report *report, const struct config *config)
     }
 }
 
+/* `run` makes the directory with all that lead to it. */
+static bool may_make(const char *path)
+{
+    AUTO_FREE char *above = xstrdup(path);
+    char *slash;
+
+    while (access(above, F_OK) < 0 && (slash = strrchr(above, '/')) != NULL)
+        slash[slash == above] = '\0';
+    return access(above, W_OK | X_OK) == 0;
+}
+
 static void check_store(struct report *report, const struct config *config)
 {
     struct memory_options options = wiring_memory_options(config);
@@ -218,7 +229,10 @@ static void check_store(struct report *report, const struct config *config)
     struct memory *memory = NULL;
     struct err err = { 0 };
 
-    if (access(config->state_dir, F_OK) < 0) {
+    if (access(config->state_dir, F_OK) < 0 && may_make(config->state_dir)) {
+        say(report, FINDING_OK, "store", "state_dir %s is made at the first start",
+            config->state_dir);
+    } else if (access(config->state_dir, F_OK) < 0) {
         say(report, FINDING_FAIL, "store",
             "state_dir %s does not exist; mend: scripts/create-user makes it, or mkdir -m 700 "
             "it "

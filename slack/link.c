@@ -50,6 +50,7 @@ struct slack_link {
     uint64_t pings;
     int64_t born_ms;
     int64_t ready_ms;
+    int64_t life_ms;
     int64_t last_frame_ms;
     uint64_t frames_in;
     uint64_t acks_sent;
@@ -348,11 +349,25 @@ static unsigned tries(const struct slack_link *link)
     return link->route.proxy ? 1 : link->route.address_count;
 }
 
+/*
+ * The Host header, which names a port that is not the usual one. libwebsockets takes the port
+ * off again for SNI and for the name that the certificate must have.
+ */
+static char *host_header(const struct slack_route *route)
+{
+    uint16_t usual = route->uses_tls ? 443 : 80;
+
+    if (route->port == usual || strchr(route->host, ':'))
+        return xstrdup(route->host);
+    return xasprintf("%s:%u", route->host, route->port);
+}
+
 /* The ticket is not spent by an address that does not answer, so the next one gets it. */
 static void connect_next(struct slack_link *link)
 {
     const struct slack_route *route = &link->route;
     struct lws_client_connect_info info = { 0 };
+    AUTO_FREE char *host = host_header(route);
     struct lws *wsi;
 
     if (link->next_address >= tries(link)) {
@@ -365,7 +380,7 @@ static void connect_next(struct slack_link *link)
     link->next_address++;
     info.port = route->port;
     info.path = route->path;
-    info.host = route->host; /* also SNI, and the name the certificate must have */
+    info.host = host;
     info.alpn = "http/1.1";
     info.local_protocol_name = ((const struct lws_protocols *)slack_link_protocol())->name;
     info.ssl_connection =
@@ -422,6 +437,7 @@ static void on_hello(struct slack_link *link, const struct slack_control *hello)
     snprintf(link->host, sizeof(link->host), "%s", hello->host);
     link->num_connections = hello->num_connections;
     link->ready_ms = clock_now_ms();
+    link->life_ms = life_ms > 0 ? life_ms : 0;
     /* 85 to 95 %: ahead of Slack, and spread so that two links do not leave together. */
     set_state(link, SLACK_LINK_READY,
               life_ms * 85 / 100 + (int64_t)random_below((uint64_t)life_ms / 10 + 1), "hello");
@@ -681,6 +697,7 @@ void slack_link_look(const struct slack_link *link, struct slack_link_view *ret_
         .host = link->host,
         .born_ms = link->born_ms,
         .ready_ms = link->ready_ms,
+        .life_ms = link->life_ms,
         .last_frame_ms = link->last_frame_ms,
         .frames_in = link->frames_in,
         .acks_sent = link->acks_sent,

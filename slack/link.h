@@ -94,6 +94,7 @@ struct slack_link_view {
     const char *host;
     int64_t born_ms;       /* the 101 */
     int64_t ready_ms;      /* hello, 0 before */
+    int64_t life_ms;       /* how long Slack said it would last, 0: it did not say */
     int64_t last_frame_ms; /* anything from Slack, 0 before */
     uint64_t frames_in;
     uint64_t acks_sent;

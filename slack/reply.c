@@ -361,11 +361,13 @@ static void tick_text(struct slack_reply *reply, int64_t now_ms)
     struct err err = { 0 };
     bool by_edit = reply->part.kind == PART_EDIT || reply->kind == PART_EDIT;
     enum part_kind kind = reply->kind;
+    int64_t started_ms = clock_now_ms();
     int rc = by_edit ? reply_edit_step(reply, false, "", &err)
                      : reply_stream_step(reply, now_ms, &err);
 
+    /* Intervals count from when Slack took it: before that it may have kept us waiting. */
     if (rc == 0 || reply->part.kind != PART_NONE)
-        reply->last_write_ms = now_ms;
+        reply->last_write_ms = now_ms + (clock_now_ms() - started_ms);
     if (rc < 0 && reply->kind != kind) /* not by stream: the other way at once */
         return;
     if (rc == 0) {

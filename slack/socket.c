@@ -281,8 +281,18 @@ static bool is_refresh(enum slack_link_reason reason)
            reason == SLACK_LINK_PLANNED;
 }
 
+/* A minute; less only where Slack announced a short life (its debug_reconnects does). */
+static bool was_healthy(const struct slack_link_view *view)
+{
+    int64_t enough_ms = HEALTHY_MS;
+
+    if (view->life_ms > 0 && view->life_ms / 2 < enough_ms)
+        enough_ms = view->life_ms / 2;
+    return view->ready_ms && clock_now_ms() - view->ready_ms >= enough_ms;
+}
+
 /*
- * When to try again after `link` ended or wants to end. Only a healthy minute forgives earlier
+ * When to try again after `link` ended or wants to end. Only a healthy life forgives earlier
  * failures; a first refresh is free of delay, but a Slack that refreshes at once, again and
  * again, is met with the same backoff as any other failure.
  */
@@ -294,10 +304,10 @@ static int64_t plan_delay(struct slot *slot, const struct slack_link *link,
     bool is_free;
 
     slack_link_look(link, &view);
-    if (view.ready_ms && clock_now_ms() - view.ready_ms >= HEALTHY_MS)
+    if (was_healthy(&view))
         slot->failures = 0;
     is_free = view.ready_ms && retry == SLACK_RETRY_SOON && slot->failures == 0 &&
-              (is_refresh(reason) || clock_now_ms() - view.ready_ms >= HEALTHY_MS);
+              (is_refresh(reason) || was_healthy(&view));
     if (!is_free)
         return slack_backoff_delay_ms(retry, slot->failures++);
     slot->failures++;

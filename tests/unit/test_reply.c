@@ -166,6 +166,28 @@ static void appends_are_coalesced_to_one_a_second(void **state)
     tear_down(&f);
 }
 
+static void an_append_that_had_to_wait_keeps_its_second_to_the_next(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "One.");
+    run_for(&f, 500);
+    peer_script(f.peer, "chat.appendStream", 429, "Retry-After: 1\r\n", "", false);
+    say(&f, " Two.");
+    run_for(&f, 1100);
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 2, "refused, then taken a second later");
+    say(&f, " Three.");
+    run_for(&f, 1000);
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 2, "too early for Slack");
+    run_for(&f, 1200);
+    CHECK_INT(peer_count(f.peer, "chat.appendStream"), 3, "");
+    end(&f, "");
+    check_seen(&f, "One. Two. Three.", "");
+    tear_down(&f);
+}
+
 static void status_is_refreshed_and_ends_with_the_text_that_follows(void **state)
 {
     struct fixture f;
@@ -945,6 +967,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_stream_shows_status_then_text_then_closes),
         TEST(appends_are_coalesced_to_one_a_second),
+        TEST(an_append_that_had_to_wait_keeps_its_second_to_the_next),
         TEST(status_is_refreshed_and_ends_with_the_text_that_follows),
         TEST(a_long_answer_rolls_over_with_fences_whole),
         TEST(a_fence_that_the_agent_left_open_is_closed_at_the_end),
