@@ -57,46 +57,6 @@ struct slack_link {
     int64_t num_connections;
 };
 
-static const char *const state_names[] = {
-    [SLACK_LINK_IDLE] = "IDLE",
-    [SLACK_LINK_BACKOFF] = "BACKOFF",
-    [SLACK_LINK_OPENING_URL] = "OPENING_URL",
-    [SLACK_LINK_CONNECTING] = "CONNECTING",
-    [SLACK_LINK_UPGRADED] = "UPGRADED",
-    [SLACK_LINK_READY] = "READY",
-    [SLACK_LINK_DRAINING] = "DRAINING",
-    [SLACK_LINK_CLOSING] = "CLOSING",
-    [SLACK_LINK_CLOSED] = "CLOSED",
-};
-
-static const char *const reason_names[] = {
-    [SLACK_LINK_REFRESH] = "refresh_requested",
-    [SLACK_LINK_WARNING] = "warning",
-    [SLACK_LINK_PLANNED] = "planned_refresh",
-    [SLACK_LINK_DISABLED] = "link_disabled",
-    [SLACK_LINK_TOO_MANY] = "too_many_websockets",
-    [SLACK_LINK_OTHER] = "disconnect",
-    [SLACK_LINK_ENDED] = "closed_by_slack",
-    [SLACK_LINK_DROPPED] = "dropped",
-    [SLACK_LINK_DEAD] = "no_answer",
-    [SLACK_LINK_OVERSIZED] = "oversized_message",
-    [SLACK_LINK_NO_URL] = "no_url",
-    [SLACK_LINK_LIMITED] = "rate_limited",
-    [SLACK_LINK_REFUSED] = "connect_failed",
-    [SLACK_LINK_NO_HELLO] = "no_hello",
-    [SLACK_LINK_STOPPED] = "stopped",
-};
-
-const char *slack_link_state_name(enum slack_link_state state)
-{
-    return state_names[state];
-}
-
-const char *slack_link_reason_name(enum slack_link_reason reason)
-{
-    return reason_names[reason];
-}
-
 /* --- states and timers --- */
 
 static void on_deadline(lws_sorted_usec_list_t *sul);
@@ -123,14 +83,15 @@ static void set_state(struct slack_link *link, enum slack_link_state state, int6
     if (state == SLACK_LINK_READY || link->state >= SLACK_LINK_READY)
         log_info("link %u: %s -> %s (%s) generation=%llu host=%s age_s=%lld frames_in=%llu "
                  "acks_sent=%llu last_frame_ms_ago=%lld",
-                 link->options.slot + 1, state_names[link->state], state_names[state], why,
+                 link->options.slot + 1, slack_link_state_name(link->state),
+                 slack_link_state_name(state), why,
                  (unsigned long long)link->options.generation, *link->host ? link->host : "-",
                  (long long)(link->born_ms ? (now_ms - link->born_ms) / MS_PER_S : 0),
                  (unsigned long long)link->frames_in, (unsigned long long)link->acks_sent,
                  (long long)(link->last_frame_ms ? now_ms - link->last_frame_ms : 0));
     else
         log_debug("link %u: %s -> %s (%s) generation=%llu", link->options.slot + 1,
-                  state_names[link->state], state_names[state], why,
+                  slack_link_state_name(link->state), slack_link_state_name(state), why,
                   (unsigned long long)link->options.generation);
     link->state = state;
     lws_sul_cancel(&link->deadline);
@@ -261,8 +222,8 @@ void slack_link_drain(struct slack_link *link, const char *why)
 /* Slack or we want this connection to end now: the owner hears of it before the close. */
 static void lose_and_close(struct slack_link *link, enum slack_link_reason reason, int code)
 {
-    note(link, reason_names[reason]);
-    begin_close(link, code, reason_names[reason]);
+    note(link, slack_link_reason_name(reason));
+    begin_close(link, code, slack_link_reason_name(reason));
     tell_lost(link, reason);
 }
 
@@ -349,25 +310,12 @@ static unsigned tries(const struct slack_link *link)
     return link->route.proxy ? 1 : link->route.address_count;
 }
 
-/*
- * The Host header, which names a port that is not the usual one. libwebsockets takes the port
- * off again for SNI and for the name that the certificate must have.
- */
-static char *host_header(const struct slack_route *route)
-{
-    uint16_t usual = route->uses_tls ? 443 : 80;
-
-    if (route->port == usual || strchr(route->host, ':'))
-        return xstrdup(route->host);
-    return xasprintf("%s:%u", route->host, route->port);
-}
-
 /* The ticket is not spent by an address that does not answer, so the next one gets it. */
 static void connect_next(struct slack_link *link)
 {
     const struct slack_route *route = &link->route;
     struct lws_client_connect_info info = { 0 };
-    AUTO_FREE char *host = host_header(route);
+    AUTO_FREE char *host = slack_route_host_header(route);
     struct lws *wsi;
 
     if (link->next_address >= tries(link)) {

@@ -263,3 +263,12 @@ void slack_route_deinit(struct slack_route *route)
     free(route->proxy);
     *route = (struct slack_route){ 0 };
 }
+
+char *slack_route_host_header(const struct slack_route *route)
+{
+    uint16_t usual = route->uses_tls ? 443 : 80;
+
+    if (route->port == usual || strchr(route->host, ':'))
+        return xstrdup(route->host);
+    return xasprintf("%s:%u", route->host, route->port);
+}

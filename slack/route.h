@@ -45,6 +45,13 @@ int slack_route_parse(const char *url, const char *suffix, struct slack_route *r
  */
 int slack_route_resolve(struct slack_route *route, struct err *err);
 
+/*
+ * The Host header, which names a port that is not the usual one; the caller frees it.
+ * libwebsockets takes the port off again for SNI and for the name that the certificate must
+ * have.
+ */
+char *slack_route_host_header(const struct slack_route *route);
+
 void slack_route_deinit(struct slack_route *route); /* safe on a zeroed struct, and twice */
 
 /* 127.x.x.x, ::1, localhost. */
