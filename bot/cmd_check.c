@@ -234,9 +234,8 @@ static void check_store(struct report *report, const struct config *config)
             config->state_dir);
     } else if (access(config->state_dir, F_OK) < 0) {
         say(report, FINDING_FAIL, "store",
-            "state_dir %s does not exist; mend: scripts/create-user makes it, or mkdir -m 700 "
-            "it "
-            "for the daemon's user",
+            "state_dir %s does not exist and cannot be made; mend: scripts/create-user makes "
+            "it, or mkdir -m 700 it for the daemon's user",
             config->state_dir);
     } else if (memory_open(&options, metrics, &memory, &err) < 0) {
         say(report, FINDING_FAIL, "store", "%s", err.message);

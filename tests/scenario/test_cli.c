@@ -54,7 +54,7 @@ static void check_names_what_is_wrong_and_its_mend(void **state)
         { "agent", "workspace: /nowhere/at/all", 1, "/nowhere/at/all does not exist",
           "mend: create it" },
         { "agent", "workspace: /etc/passwd", 1, "/etc/passwd is not a directory", "FAIL" },
-        { "", "state_dir: /nowhere/state", 1, "state_dir /nowhere/state does not exist",
+        { "", "state_dir: /etc/passwd/state", 1, "state_dir /etc/passwd/state does not exist",
           "mkdir -m 700" },
         { "slack", "bot_token: xoxb-1-2-revokedrevokedrevoked", 77, "invalid_auth",
           "mend: copy" },
