@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -17,8 +18,12 @@
 #define LOG_MODULE "bot.intake"
 #include "base/log.h"
 
-#define CLICKS_MAX 64
-#define NO_WORDS   "(sent a file without words; its content is not available here)"
+#define BENCH_MAX      256
+#define BENCH_TRIES    4
+#define BENCH_PAUSE_MS 500
+#define YOUNG_THREAD_S 60
+#define CLICKS_MAX     64
+#define NO_WORDS       "(sent a file without words; its content is not available here)"
 
 struct intake {
     struct app *app;
@@ -32,6 +37,8 @@ struct intake {
     struct metric *ignored;
     struct metric *not_durable;
     struct histogram *ack_latency;
+    TAILQ_HEAD(bench, pending) bench; /* loop only */
+    size_t on_bench;
 };
 
 /* How a message came, and who wants to know what became of it: */
@@ -41,9 +48,12 @@ struct delivery {
     void *context;
 };
 
-/* A message that waits for its commit. */
+/* A message that waits for its commit, or on the bench for the mention that makes it ours. */
 struct pending {
+    TAILQ_ENTRY(pending) on_bench;
     struct intake *intake;
+    struct ledger_entry *entry; /* while it is on the bench */
+    unsigned tries;
     struct delivery delivery;
     int64_t received_us;
     char envelope_id[]; /* "" needs no ack */
@@ -55,6 +65,7 @@ struct intake *intake_new(struct app *app)
     struct metrics *metrics = app->metrics;
 
     intake->app = app;
+    TAILQ_INIT(&intake->bench);
     intake->guard = route_guard_new();
     intake->envelopes =
         metrics_counter(metrics, "envelopes_total", "", "Envelopes from Slack.");
@@ -81,6 +92,13 @@ void intake_free(struct intake *intake)
         return;
     for (size_t i = 0; i < CLICKS_MAX; i++)
         free(intake->clicks[i]);
+    while (!TAILQ_EMPTY(&intake->bench)) { /* not acked, so Slack sends them again */
+        struct pending *pending = TAILQ_FIRST(&intake->bench);
+
+        TAILQ_REMOVE(&intake->bench, pending, on_bench);
+        ledger_entry_free(pending->entry);
+        free(pending);
+    }
     route_guard_free(intake->guard);
     free(intake);
 }
@@ -115,6 +133,70 @@ static void hand_on(struct app *app, struct ledger_entry *entry)
     dispatch_submit(app->dispatch, entry, DISPATCH_NEW);
 }
 
+/* ---- replies that overtook their mention
+ * -----------------------------------------------------
+ *
+ * Slack deals events out to several links, so a reply in a young thread can come before the
+ * mention that began it. Such a reply is not for us yet: it sits on the bench, not acked, and
+ * is tried again a few times within the three seconds that Slack gives an ack.
+ */
+
+static void on_recorded(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
+                        void *user_data);
+
+static bool is_in_young_thread(const struct ledger_entry *entry)
+{
+    return *entry->thread_ts &&
+           strtoll(entry->ts, NULL, 10) - strtoll(entry->thread_ts, NULL, 10) < YOUNG_THREAD_S;
+}
+
+static bool may_wait(const struct pending *pending, const struct ledger_entry *entry)
+{
+    return !pending->delivery.on_settled && pending->tries < BENCH_TRIES &&
+           is_in_young_thread(entry);
+}
+
+static void try_bench_again(void *context, void *item)
+{
+    struct intake *intake = context;
+    struct bench waiting = TAILQ_HEAD_INITIALIZER(waiting);
+
+    (void)item;
+    TAILQ_CONCAT(&waiting, &intake->bench, on_bench);
+    intake->on_bench = 0;
+    while (!TAILQ_EMPTY(&waiting)) {
+        struct pending *pending = TAILQ_FIRST(&waiting);
+        struct ledger_request request = { .entry = take_ptr(&pending->entry),
+                                          .only_if_engaged = true,
+                                          .on_recorded = on_recorded,
+                                          .context = intake,
+                                          .user_data = pending };
+
+        TAILQ_REMOVE(&waiting, pending, on_bench);
+        if (memory_record_message(intake->app->memory, &request))
+            continue;
+        metric_add(intake->not_durable, 1);
+        ledger_entry_free(request.entry);
+        free(pending);
+    }
+}
+
+static void sit_on_bench(void *context, void *item)
+{
+    struct intake *intake = context;
+    struct pending *pending = item;
+
+    if (intake->on_bench == BENCH_MAX) {
+        metric_add(intake->ignored, 1);
+        ledger_entry_free(take_ptr(&pending->entry));
+        ack_recorded(intake, pending);
+        return;
+    }
+    if (!intake->on_bench++)
+        loop_after(intake->app->loop, BENCH_PAUSE_MS, try_bench_again, intake, NULL);
+    TAILQ_INSERT_TAIL(&intake->bench, pending, on_bench);
+}
+
 /* On the journal thread, in the order of arrival. */
 static void on_recorded(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
                         void *user_data)
@@ -124,6 +206,12 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
     struct delivery delivery = pending->delivery;
     enum intake_outcome settled = INTAKE_LEFT;
 
+    if (outcome == LEDGER_NOT_ENGAGED && may_wait(pending, entry)) {
+        pending->tries++;
+        pending->entry = entry;
+        loop_post(intake->app->loop, sit_on_bench, intake, pending);
+        return;
+    }
     if (delivery.on_settled || outcome == LEDGER_NOT_DURABLE)
         free(pending);
     else

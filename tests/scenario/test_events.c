@@ -487,7 +487,32 @@ static void a_disk_that_refuses_means_no_ack_and_no_loss(void **state)
     lab_wait_idle(h, DEV, thread);
 }
 
-SCENARIO_MAIN(SCENARIO(an_event_that_comes_again_is_answered_once),
+/* Slack deals events out to several links, so the reply may come before the mention. */
+static void a_reply_that_overtakes_its_mention_is_not_lost(void **state)
+{
+    struct harness *h = *state;
+    json_t *said;
+    const char *thread;
+
+    daemon_start(h);
+    said = lab_command(h, "say",
+                       json_pack("{s:s, s:s, s:s, s:b}", "user", ALICE, "channel", DEV, "text",
+                                 "<@U0BOT> first", "tell", 0));
+    thread = json_string_value(json_object_get(said, "ts"));
+    lab_say(h, ALICE, DEV, thread, "second");
+    json_decref(lab_command(h, "raw_event",
+                            json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "event", "type",
+                                      "app_mention", "user", ALICE, "text", "<@U0BOT> first",
+                                      "ts", thread, "channel", DEV, "event_ts", thread)));
+    lab_wait_acked(h);
+    lab_say(h, ALICE, DEV, thread, "third");
+    lab_wait_reply(h, DEV, thread, "(1) \"first\" (2) \"second\". Now you ask: \"third\"");
+    json_decref(said);
+    check_no_violations(h);
+}
+
+SCENARIO_MAIN(SCENARIO(a_reply_that_overtakes_its_mention_is_not_lost),
+              SCENARIO(an_event_that_comes_again_is_answered_once),
               SCENARIO(a_mention_and_its_message_are_one),
               SCENARIO(garbage_does_not_cost_the_link),
               SCENARIO(a_frame_over_the_cap_costs_only_its_link),
