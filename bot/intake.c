@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -25,6 +24,8 @@
 #define CLICKS_MAX     64
 #define NO_WORDS       "(sent a file without words; its content is not available here)"
 
+struct pending;
+
 struct intake {
     struct app *app;
     struct route_guard *guard;
@@ -37,7 +38,7 @@ struct intake {
     struct metric *ignored;
     struct metric *not_durable;
     struct histogram *ack_latency;
-    TAILQ_HEAD(bench, pending) bench; /* loop only */
+    struct pending *bench[BENCH_MAX]; /* loop only */
     size_t on_bench;
 };
 
@@ -50,7 +51,6 @@ struct delivery {
 
 /* A message that waits for its commit, or on the bench for the mention that makes it ours. */
 struct pending {
-    TAILQ_ENTRY(pending) on_bench;
     struct intake *intake;
     struct ledger_entry *entry; /* while it is on the bench */
     unsigned tries;
@@ -65,7 +65,6 @@ struct intake *intake_new(struct app *app)
     struct metrics *metrics = app->metrics;
 
     intake->app = app;
-    TAILQ_INIT(&intake->bench);
     intake->guard = route_guard_new();
     intake->envelopes =
         metrics_counter(metrics, "envelopes_total", "", "Envelopes from Slack.");
@@ -92,12 +91,9 @@ void intake_free(struct intake *intake)
         return;
     for (size_t i = 0; i < CLICKS_MAX; i++)
         free(intake->clicks[i]);
-    while (!TAILQ_EMPTY(&intake->bench)) { /* not acked, so Slack sends them again */
-        struct pending *pending = TAILQ_FIRST(&intake->bench);
-
-        TAILQ_REMOVE(&intake->bench, pending, on_bench);
-        ledger_entry_free(pending->entry);
-        free(pending);
+    for (size_t i = 0; i < intake->on_bench; i++) { /* not acked, so Slack sends them again */
+        ledger_entry_free(intake->bench[i]->entry);
+        free(intake->bench[i]);
     }
     route_guard_free(intake->guard);
     free(intake);
@@ -159,20 +155,19 @@ static bool may_wait(const struct pending *pending, const struct ledger_entry *e
 static void try_bench_again(void *context, void *item)
 {
     struct intake *intake = context;
-    struct bench waiting = TAILQ_HEAD_INITIALIZER(waiting);
+    size_t count = intake->on_bench;
 
     (void)item;
-    TAILQ_CONCAT(&waiting, &intake->bench, on_bench);
-    intake->on_bench = 0;
-    while (!TAILQ_EMPTY(&waiting)) {
-        struct pending *pending = TAILQ_FIRST(&waiting);
-        struct ledger_request request = { .entry = take_ptr(&pending->entry),
+    intake->on_bench = 0; /* who has to sit down again comes by loop_post() */
+    for (size_t i = 0; i < count; i++) {
+        struct pending *pending = intake->bench[i];
+        struct ledger_request request = { .entry = pending->entry,
                                           .only_if_engaged = true,
                                           .on_recorded = on_recorded,
                                           .context = intake,
                                           .user_data = pending };
 
-        TAILQ_REMOVE(&waiting, pending, on_bench);
+        pending->entry = NULL;
         if (memory_record_message(intake->app->memory, &request))
             continue;
         metric_add(intake->not_durable, 1);
@@ -192,9 +187,9 @@ static void sit_on_bench(void *context, void *item)
         ack_recorded(intake, pending);
         return;
     }
-    if (!intake->on_bench++)
+    if (!intake->on_bench)
         loop_after(intake->app->loop, BENCH_PAUSE_MS, try_bench_again, intake, NULL);
-    TAILQ_INSERT_TAIL(&intake->bench, pending, on_bench);
+    intake->bench[intake->on_bench++] = pending;
 }
 
 /* On the journal thread, in the order of arrival. */
