@@ -393,12 +393,19 @@ size_t slack_text_unsafe_tail(const char *markdown, size_t len)
     size_t cut = utf8_incomplete_tail(markdown, len);
     size_t whole = len - cut; /* a form that ends where a cut character begins counts too */
     size_t from = whole > UNSAFE_TAIL_MAX ? whole - UNSAFE_TAIL_MAX : 0;
+    size_t at = from;
 
-    for (size_t i = from; i < whole; i++) {
-        if (is_open_form(markdown + i, whole - i))
+    while (at < whole && !is_open_form(markdown + at, whole - at))
+        at++;
+    if (at == whole)
+        return cut;
+    /* What may begin a token may as well end a longer word: "@channelx" must not be cut to
+     * "@channel". */
+    for (size_t i = from; i < at; i++) {
+        if (markdown[i] != 'x' && is_open_form(markdown + i, at - i))
             return len - i;
     }
-    return cut;
+    return len - at;
 }
 
 void slack_text_append_escaped(struct buf *out, const char *text)

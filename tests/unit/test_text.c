@@ -130,11 +130,11 @@ static void unsafe_tails_are_what_more_text_could_complete(void **state)
         const char *text;
         size_t want;
     } cases[] = {
-        { "", 0 },          { "hello", 0 },        { "hi <", 1 },       { "hi <!", 2 },
-        { "hi <!chan", 6 }, { "hi <@", 2 },        { "hi <@U1", 0 },    { "hi @h", 2 },
-        { "hi @here", 5 },  { "hi @here ", 0 },    { "hi <b", 0 },      { "hi @y", 0 },
-        { "caf\xc3", 1 },   { "\xf0\x9f\x8e", 3 }, { "@ch\x01", 4 },    { "box", 1 },
-        { "a xoxb", 4 },    { "a xoxb-12", 7 },    { "a xoxb-12 ", 0 },
+        { "", 0 },          { "hello", 0 },        { "hi <", 1 },      { "hi <!", 2 },
+        { "hi <!chan", 6 }, { "hi <@", 2 },        { "hi <@U1", 0 },   { "hi @h", 2 },
+        { "hi @here", 5 },  { "hi @here ", 0 },    { "hi <b", 0 },     { "hi @y", 0 },
+        { "caf\xc3", 1 },   { "\xf0\x9f\x8e", 3 }, { "@ch\x01", 4 },   { "box", 1 },
+        { "@channelx", 9 }, { "a xoxb", 4 },       { "a xoxb-12", 7 }, { "a xoxb-12 ", 0 },
     };
 
     (void)state;
