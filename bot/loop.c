@@ -148,6 +148,7 @@ static int block_signals(struct loop *loop, struct err *err)
     sigaddset(&set, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write over a file limit fails like one on a full disk */
     loop->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (loop->signal_fd < 0)
         return err_set_errno(err, ERR_SYSTEM, "signalfd");

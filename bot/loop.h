@@ -41,7 +41,7 @@ struct loop_callbacks {
 /*
  * `listen` is "127.0.0.1:9464" (port 0 takes a free one) or "". `protocol` is the lws protocol
  * of Slack's links (slack_socket_protocol()), or NULL. Blocks SIGTERM, SIGINT, SIGHUP and
- * SIGCHLD for this thread and those it starts later; ignores SIGPIPE.
+ * SIGCHLD for this thread and those it starts later; ignores SIGPIPE and SIGXFSZ.
  */
 int loop_new(const char *listen, const void *protocol, const struct loop_callbacks *callbacks,
              struct metrics *metrics, struct loop **ret_loop, struct err *err);
