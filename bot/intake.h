@@ -22,8 +22,8 @@ void intake_free(struct intake *intake); /* NULL is fine; the journal must be id
 
 /*
  * One envelope. What the ledger need not know is acked at once; a message or command after its
- * commit; one that the disk refused is not acked, so that Slack sends it again. A reply in a young
- * thread that is not ours yet waits up to two seconds for the mention that may follow it.
+ * commit; one that the disk refused is not acked, so that Slack sends it again. A reply in a
+ * young thread that is not ours yet waits up to two seconds for the mention that may follow it.
  */
 void intake_envelope(struct intake *intake, struct slack_socket_origin origin, const char *json,
                      size_t len);
