@@ -353,7 +353,10 @@ static void append_defused(struct buf *out, const char *text, size_t len)
         if ((text[i] != '@' && text[i] != '<') || match_form(text + i, len - i) < MATCH_AT_END)
             continue;
         if (text[i] == '@') { /* an address such as ann@here.example stays as it is */
-            const char *before = i ? text + i - 1 : out->len ? out->data + out->len - 1 : " ";
+            /* What was written, not what was given: a chunk may begin right here. */
+            const char *before = i > plain  ? text + i - 1
+                                 : out->len ? out->data + out->len - 1
+                                            : " ";
 
             if (isalnum((unsigned char)*before))
                 continue;

@@ -97,6 +97,7 @@ static void outbound_text_notifies_nobody(void **state)
         { "`@here`", "`@" ZW "here`" },
         { "ann@here.example", "ann@here.example" },
         { "@channels @hereafter", "@channels @hereafter" },
+        { "xoxb-1x@channel", "[token removed]@" ZW "channel" },
         { "@ch\x01"
           "annel",
           "@" ZW "channel" },
