@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "bot/note.h"
 #include "bot/wiring.h"
+#include "memory/context.h"
 
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
@@ -120,18 +121,19 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
         .messages = messages,
         .messages_count = turn->batch->count,
     };
-    size_t turns = 0;
+    struct memory_receipt receipt = { 0 };
 
     buf_init(&context, context_max_bytes(turn));
-    memory_build_context(progress->conversation, &options, &context, &turns);
+    memory_build_context(turn->memory, progress->conversation, &options, &context, &receipt);
     prompt.context_lines = buf_text(&context);
     for (size_t i = 0; i < turn->batch->count; i++) {
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
     agent_prompt_build(&prompt, out);
-    log_debug("prompt conversation=%s turns=%zu bytes=%zu", turn->batch->conversation, turns,
-              out->len);
+    log_debug("prompt conversation=%s turns=%" PRId64 " bytes=%zu", turn->batch->conversation,
+              receipt.verbatim_turns, out->len);
+    memory_receipt_deinit(&receipt);
 }
 
 /* The part of the specification that a run of an earlier process needs as well. */

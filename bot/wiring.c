@@ -9,8 +9,7 @@ struct memory_options wiring_memory_options(const struct config *config)
 {
     return (struct memory_options){
         .state_dir = config->state_dir,
-        .store =
-            config->memory.store == CONFIG_STORE_NONE ? MEMORY_STORE_NONE : MEMORY_STORE_SQLITE,
+        .store = (enum memory_store_kind)config->memory.store,
         .durability = config->memory.durability == CONFIG_DURABILITY_INTERVAL
                           ? MEMORY_DURABILITY_INTERVAL
                           : MEMORY_DURABILITY_TURN,
@@ -18,6 +17,11 @@ struct memory_options wiring_memory_options(const struct config *config)
         .max_bytes = config->memory.max_bytes,
         .cache_ttl_ms = config->memory.cache_ttl_ms,
         .max_turns = config->memory.max_turns,
+        .session_ttl_ms = config->memory.session_ttl_ms,
+        .retention_ms = config->memory.retention_ms,
+        .files_dir = config->memory.files.dir,
+        .encryption_key_file = config->memory.encryption_key_file,
+        .learns_profile = config->memory.context.profile,
     };
 }
 

@@ -36,7 +36,13 @@ enum config_scope {
     CONFIG_SCOPE_CHANNEL,
     CONFIG_SCOPE_USER,
 };
-enum config_store { CONFIG_STORE_NONE, CONFIG_STORE_SQLITE };
+enum config_store { CONFIG_STORE_NONE, CONFIG_STORE_SQLITE, CONFIG_STORE_FILES };
+enum config_summarizer {
+    CONFIG_SUMMARIZER_AGENT,
+    CONFIG_SUMMARIZER_EXTRACT,
+    CONFIG_SUMMARIZER_OFF
+};
+enum config_recall_scope { CONFIG_RECALL_CONVERSATION, CONFIG_RECALL_USER };
 enum config_durability { CONFIG_DURABILITY_TURN, CONFIG_DURABILITY_INTERVAL };
 
 struct config_list {
@@ -76,6 +82,10 @@ struct config {
         struct config_list admins;
         struct config_list allow_bots;
         bool allow_guests;
+        struct {
+            int64_t requests; /* 0: no limit */
+            int64_t window_ms;
+        } rate_limit;
     } access;
     struct {
         struct config_list command; /* argv, no shell; at least one item */
@@ -91,6 +101,7 @@ struct config {
         int64_t timeout_ms;
         int64_t kill_grace_ms;
         int64_t max_output_bytes;
+        int64_t cache_ttl_ms; /* 0: answers are not kept for repeated questions */
     } agent;
     struct config_channel *channels;
     size_t channels_count;
@@ -101,10 +112,22 @@ struct config {
         int64_t snapshot_interval_ms;
         int64_t max_bytes;
         int64_t cache_ttl_ms;
+        int64_t session_ttl_ms;
+        int64_t retention_ms;
         int64_t max_turns;
+        int recall_scope; /* enum config_recall_scope */
+        char *encryption_key_file;
+        struct {
+            char *dir;
+        } files;
         struct {
             int64_t budget_tokens;
             int64_t max_messages;
+            int64_t verbatim_messages;
+            int64_t summarize_after;
+            int summarizer; /* enum config_summarizer */
+            bool recall;
+            bool profile;
         } context;
     } memory;
     struct {

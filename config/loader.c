@@ -320,9 +320,14 @@ void loader_apply_environment(struct loader *loader)
         const char *value = option->variable ? environment_get(option->variable) : NULL;
         AUTO_BUF struct buf wrong = { 0 };
         AUTO_BUF struct buf accepted = { 0 };
+        AUTO_FREE char *seconds = NULL;
 
         buf_init(&wrong, PHRASE_MAX_BYTES);
         buf_init(&accepted, PHRASE_MAX_BYTES);
+        /* Elsewhere SESSION_TTL=3600 means seconds. */
+        if (value && option->type == OPTION_DURATION &&
+            value[strspn(value, "0123456789")] == '\0' && *value)
+            value = seconds = xasprintf("%ss", value);
         if (!value || !*value || setting_set(option, loader->config, value, &wrong) == 0)
             continue;
         setting_print_accepted(option, &accepted);

@@ -27,7 +27,9 @@ static const char *const dms[] = { "auto", "flat", "threads", NULL };
 static const char *const dialects[] = { "cursor", "text", NULL };
 static const char *const modes[] = { "ask", "plan", "write", NULL };
 static const char *const scopes[] = { "user_thread", "thread", "channel", "user", NULL };
-static const char *const stores[] = { "none", "sqlite", NULL };
+static const char *const stores[] = { "none", "sqlite", "files", NULL };
+static const char *const summarizers[] = { "agent", "extract", "off", NULL };
+static const char *const recall_scopes[] = { "conversation", "user", NULL };
 static const char *const durabilities[] = { "turn", "interval", NULL };
 static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 static const char *const formats[] = { "text", "json", NULL };
@@ -36,8 +38,10 @@ const struct option_section option_sections[] = {
     { "slack", "The connection to Slack." },
     { "access", "Who may talk to the bot, and where. Ids, not names: in Slack, a profile or a "
                 "channel's details show them." },
+    { "access.rate_limit", "How often one person may ask." },
     { "agent", "The coding agent that answers." },
     { "memory", "What is remembered, and how much of it a question carries along." },
+    { "memory.files", "The store files." },
     { "memory.context", "What goes to the agent with each question." },
     { "admin", "The local listener for /healthz, /readyz and /metrics." },
     { "log", "Log lines go to stderr, where the journal takes them." },
@@ -176,6 +180,20 @@ const struct option option_table[] = {
       .check = value_check_bot,
       .accepted = "a list of bot or app ids such as [B012AB3CD]",
       .help = "Other bots that may talk to this one; the rest is ignored." },
+    { .key = "access.rate_limit.requests",
+      .type = OPTION_NUMBER,
+      .offset = AT(access.rate_limit.requests),
+      .preset = "10",
+      .min = 0,
+      .max = 1000000,
+      .help = "Messages for the agent that one person may send per window; 0 is no limit." },
+    { .key = "access.rate_limit.window",
+      .type = OPTION_DURATION,
+      .offset = AT(access.rate_limit.window_ms),
+      .preset = "60s",
+      .min = SECOND,
+      .max = DAY,
+      .help = "Counted from the first of them." },
 
     { .key = "agent.command",
       .type = OPTION_LIST,
@@ -274,6 +292,14 @@ const struct option option_table[] = {
       .min = 4 * KIB,
       .max = 16 * GIB,
       .help = "The most that one run may print." },
+    { .key = "agent.cache_ttl",
+      .type = OPTION_DURATION,
+      .offset = AT(agent.cache_ttl_ms),
+      .preset = "0s",
+      .min = 0,
+      .max = 30 * DAY,
+      .help = "How long an answer serves again for the very same question, context, model and "
+              "commit of the workspace; 0s: never. Modes ask and plan only." },
 
     { .key = "memory.scope",
       .type = OPTION_CHOICE,
@@ -290,7 +316,8 @@ const struct option option_table[] = {
       .choices = stores,
       .variable = "MEMORY_PROVIDER",
       .needs_restart = true,
-      .help = "Where conversations are kept; none: in RAM only." },
+      .help = "Where conversations are kept: in threadkeeper.db, in one readable file each "
+              "(files), or in RAM only (none)." },
     { .key = "memory.durability",
       .type = OPTION_CHOICE,
       .offset = AT(memory.durability),
@@ -321,6 +348,22 @@ const struct option option_table[] = {
       .min = 50 * MS,
       .max = 365 * DAY,
       .help = "An idle conversation leaves RAM after so long; it stays on disk." },
+    { .key = "memory.session_ttl",
+      .type = OPTION_DURATION,
+      .offset = AT(memory.session_ttl_ms),
+      .preset = "24h",
+      .min = 50 * MS,
+      .max = 3650 * DAY,
+      .variable = "SESSION_TTL",
+      .help = "After so long a silence the next message starts a new session: from summary and "
+              "recall, with nothing verbatim." },
+    { .key = "memory.retention",
+      .type = OPTION_DURATION,
+      .offset = AT(memory.retention_ms),
+      .preset = "30d",
+      .min = SECOND,
+      .max = 36500 * DAY,
+      .help = "What was said longer ago is erased everywhere." },
     { .key = "memory.max_turns",
       .type = OPTION_NUMBER,
       .offset = AT(memory.max_turns),
@@ -329,6 +372,35 @@ const struct option option_table[] = {
       .max = 1000000,
       .variable = "MAX_HISTORY_LENGTH",
       .help = "Turns kept per conversation; the oldest go first." },
+    { .key = "memory.recall_scope",
+      .type = OPTION_CHOICE,
+      .offset = AT(memory.recall_scope),
+      .preset = "conversation",
+      .choices = recall_scopes,
+      .help =
+          "Where older turns are recalled from: this conversation, or, in direct messages, "
+          "the person's other conversations as well (user). Never from a private place into "
+          "a more public one." },
+    { .key = "memory.encryption_key_file",
+      .type = OPTION_TEXT,
+      .offset = AT(memory.encryption_key_file),
+      .preset = "\"\"",
+      .max = PATH_MAX_BYTES,
+      .check = value_check_optional_path,
+      .accepted = "an absolute path, or \"\"",
+      .needs_restart = true,
+      .help =
+          "A file with 32 random bytes (openssl rand -hex 32): texts are sealed on the disk "
+          "with it. Without the key they cannot be read again." },
+    { .key = "memory.files.dir",
+      .type = OPTION_TEXT,
+      .offset = AT(memory.files.dir),
+      .preset = "\"\"",
+      .max = PATH_MAX_BYTES,
+      .check = value_check_optional_path,
+      .accepted = "an absolute path, or \"\"",
+      .needs_restart = true,
+      .help = "For the store files. Empty: sessions in state_dir." },
     { .key = "memory.context.budget_tokens",
       .type = OPTION_NUMBER,
       .offset = AT(memory.context.budget_tokens),
@@ -344,6 +416,39 @@ const struct option option_table[] = {
       .max = 10000,
       .variable = "MAX_CONVERSATION_MESSAGES",
       .help = "The most earlier messages that go along." },
+    { .key = "memory.context.verbatim_messages",
+      .type = OPTION_NUMBER,
+      .offset = AT(memory.context.verbatim_messages),
+      .preset = "3",
+      .min = 0,
+      .max = 10000,
+      .help = "The newest so many go along word for word; older ones give way to summary and "
+              "recall." },
+    { .key = "memory.context.summarize_after",
+      .type = OPTION_NUMBER,
+      .offset = AT(memory.context.summarize_after),
+      .preset = "5",
+      .min = 1,
+      .max = 10000,
+      .help = "So many older messages without a summary make one." },
+    { .key = "memory.context.summarizer",
+      .type = OPTION_CHOICE,
+      .offset = AT(memory.context.summarizer),
+      .preset = "agent",
+      .choices = summarizers,
+      .help = "Who summarizes: the agent in ask mode, a choice of sentences without any model "
+              "(extract), or nobody (off)." },
+    { .key = "memory.context.recall",
+      .type = OPTION_BOOL,
+      .offset = AT(memory.context.recall),
+      .preset = "true",
+      .help = "Whether older messages that matter to the question are found again." },
+    { .key = "memory.context.profile",
+      .type = OPTION_BOOL,
+      .offset = AT(memory.context.profile),
+      .preset = "true",
+      .help = "Whether name, role and interests are learnt from what a person says; they see "
+              "and correct them with !profile." },
 
     { .key = "admin.listen",
       .type = OPTION_TEXT,

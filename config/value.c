@@ -185,6 +185,11 @@ const char *value_check_path(const char *text)
     return has_control_characters(text) ? "holds control characters" : NULL;
 }
 
+const char *value_check_optional_path(const char *text)
+{
+    return *text ? value_check_path(text) : NULL;
+}
+
 /* A Slack id: one of the `first` letters, then capitals and digits. */
 static bool is_slack_id(const char *text, const char *first)
 {

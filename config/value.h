@@ -30,11 +30,12 @@ void value_print_size(struct buf *out, int64_t bytes);
 
 typedef const char *(*value_check_fn)(const char *text);
 
-const char *value_check_url(const char *text);       /* https, or http to loopback */
-const char *value_check_path(const char *text);      /* absolute */
-const char *value_check_user(const char *text);      /* U... or W... */
-const char *value_check_channel(const char *text);   /* C..., D... or G... */
-const char *value_check_bot(const char *text);       /* B..., A..., U... or W... */
+const char *value_check_url(const char *text);           /* https, or http to loopback */
+const char *value_check_path(const char *text);          /* absolute */
+const char *value_check_optional_path(const char *text); /* absolute, or nothing */
+const char *value_check_user(const char *text);          /* U... or W... */
+const char *value_check_channel(const char *text);       /* C..., D... or G... */
+const char *value_check_bot(const char *text);           /* B..., A..., U... or W... */
 const char *value_check_variable(const char *text);  /* the name of an environment variable */
 const char *value_check_listen(const char *text);    /* "" or ADDRESS:PORT */
 const char *value_check_model(const char *text);     /* one word that is no option */

@@ -329,16 +329,15 @@ static int save_rows(struct commit_path *path, struct db *db, const struct unsav
                      size_t count, bool move, struct err *err)
 {
     struct store *store = path->store;
-    int64_t last_seq = 0;
-    int64_t window_seq = 0;
+    struct store_head head = { 0 };
 
-    if (move &&
-        store->ops->load(store, rows->key, 0, forget_turn, NULL, &last_seq, &window_seq, err))
+    if (move && store->ops->load(store, rows->key, 0, forget_turn, NULL, &head, err))
         return -1;
     if (db_begin(db, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        if (apply_row(path, db, &rows[i], move ? last_seq + 1 : rows[i].first_seq, err) < 0)
+        if (apply_row(path, db, &rows[i], move ? head.last_seq + 1 : rows[i].first_seq, err) <
+            0)
             goto undo;
     }
     if (delete_rows(db, rows[count - 1].id, err) == 0 && db_commit(db, err) == 0)

@@ -1,3 +1,5 @@
+#include "memory/context.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,12 +214,20 @@ static void build(void *context, const struct pack *pack)
     building->turns = count - first;
 }
 
-void memory_build_context(const struct conversation *conversation,
+void memory_build_context(struct memory *memory, const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,
-                          size_t *ret_turns)
+                          struct memory_receipt *ret_receipt)
 {
     struct building building = { .options = options, .out = out };
 
     conversation_visit(conversation, build, &building);
-    *ret_turns = building.turns;
+    (void)memory;
+    ret_receipt->verbatim_turns = (int64_t)building.turns;
+}
+
+void memory_receipt_deinit(struct memory_receipt *receipt)
+{
+    for (size_t i = 0; i < receipt->recalled_count; i++)
+        free(receipt->recalled[i].conversation);
+    receipt->recalled_count = 0;
 }

@@ -344,11 +344,10 @@ static void load_turn(void *context, const struct memory_turn *turn)
 static int load(struct conversations *set, struct conversation *conversation, struct err *err)
 {
     struct loading loading = { 0 };
-    int64_t last_seq = 0;
-    int64_t window_seq = 0;
+    struct store_head head = { 0 };
     const struct store_ops *ops = set->store->ops;
     int rc = ops->load(set->store, conversation->key, (size_t)atomic_load(&set->max_turns),
-                       load_turn, &loading, &last_seq, &window_seq, err);
+                       load_turn, &loading, &head, err);
 
     if (rc == 0 && loading.failed) {
         *err = loading.err;
@@ -360,8 +359,8 @@ static int load(struct conversations *set, struct conversation *conversation, st
     }
     pack_deinit(&conversation->pack);
     conversation->pack = loading.pack;
-    conversation->last_seq = last_seq;
-    conversation->window_seq = window_seq;
+    conversation->last_seq = head.last_seq;
+    conversation->window_seq = head.window_seq;
     conversation->lent = 0;
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "memory/ledger.h"
 #include "memory/places.h"
 #include "memory/readers.h"
+#include "memory/rooms.h"
 #include "memory/store.h"
 
 #define LOG_MODULE "memory"
@@ -22,18 +23,6 @@
 #define UPKEEP_MAX_MS  (INT64_C(5) * 60 * 1000)
 #define UPKEEP_MIN_MS  1000
 #define PRUNE_AGAIN_MS 50
-
-struct memory {
-    struct db *db; /* the journal's from the moment it lives */
-    struct readers *readers;
-    struct store *store;
-    struct ledger *ledger;
-    struct conversations *conversations;
-    struct journal *journal;
-    struct commit_path path;
-    _Atomic int64_t cache_ttl_ms;
-    bool snapshot_failing; /* journal thread: said once */
-};
 
 /* ---- upkeep, on the journal thread ------------------------------------------------------- */
 
@@ -84,6 +73,8 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 static void set_limits(struct memory *memory, const struct memory_options *options)
 {
     atomic_store(&memory->cache_ttl_ms, options->cache_ttl_ms);
+    atomic_store(&memory->session_ttl_ms, options->session_ttl_ms);
+    atomic_store(&memory->retention_ms, options->retention_ms);
     atomic_store(&memory->path.max_turns, options->max_turns < 1 ? 1 : options->max_turns);
     atomic_store(&memory->path.snapshot_interval_ms, options->snapshot_interval_ms);
 }
@@ -95,15 +86,19 @@ static struct conversation_limits limits_of(const struct memory_options *options
                                          .max_turns = options->max_turns };
 }
 
-static struct store *store_new(enum memory_store_kind kind, struct readers *readers)
+static struct store *store_new(struct memory *memory, const struct memory_options *options,
+                               struct err *err)
 {
-    switch (kind) {
+    switch (options->store) {
     case MEMORY_STORE_NONE:
-        return store_none_new();
+        return store_none_new(options->max_bytes, err);
     case MEMORY_STORE_SQLITE:
-        return store_sqlite_new(readers);
+        return store_sqlite_new(memory->readers, memory->vault);
+    case MEMORY_STORE_FILES:
+        break;
     }
-    return store_none_new();
+    err_set(err, ERR_INPUT, "no such store");
+    return NULL;
 }
 
 static int start(struct memory *memory, const char *db_path,
@@ -114,7 +109,9 @@ static int start(struct memory *memory, const char *db_path,
     if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
-    memory->store = store_new(options->store, memory->readers);
+    memory->store = store_new(memory, options, err);
+    if (!memory->store)
+        return -1;
     memory->conversations = conversations_new(memory->store, &limits, metrics);
     set_limits(memory, options);
     memory->path.store = memory->store;
@@ -147,6 +144,7 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
     if (file_make_dirs(options->state_dir, 0700, err) < 0)
         return -1;
     memory = xcalloc(1, sizeof(*memory));
+    memory->metrics = metrics;
     if (start(memory, db_path, options, metrics, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");

@@ -23,7 +23,7 @@
 #include "base/err.h"
 #include "base/metrics.h"
 
-enum memory_store_kind { MEMORY_STORE_NONE, MEMORY_STORE_SQLITE };
+enum memory_store_kind { MEMORY_STORE_NONE, MEMORY_STORE_SQLITE, MEMORY_STORE_FILES };
 enum memory_durability { MEMORY_DURABILITY_TURN, MEMORY_DURABILITY_INTERVAL };
 
 struct memory_options {
@@ -31,9 +31,15 @@ struct memory_options {
     enum memory_store_kind store;
     enum memory_durability durability;
     int64_t snapshot_interval_ms;
-    int64_t max_bytes;    /* of conversations in RAM */
-    int64_t cache_ttl_ms; /* idle conversations leave RAM */
-    int64_t max_turns;    /* kept per conversation */
+    int64_t max_bytes;      /* of conversations in RAM */
+    int64_t cache_ttl_ms;   /* idle conversations leave RAM */
+    int64_t max_turns;      /* kept per conversation */
+    int64_t session_ttl_ms; /* idle longer: the next message starts from summary and recall */
+    int64_t retention_ms;   /* erased everywhere */
+    const char *files_dir;  /* MEMORY_STORE_FILES; "" is state_dir/sessions */
+    const char *encryption_key_file; /* "" leaves texts plain */
+    bool learns_profile;             /* facts are taken from what people say */
+    bool is_visitor;                 /* a command beside a running daemon */
 };
 
 struct memory;
@@ -181,7 +187,8 @@ struct memory_turn {
     const char *text;
     const char *slack_ts; /* "" when it has none */
     int64_t at_wall_s;
-    int64_t tokens; /* estimated */
+    int64_t tokens;       /* estimated */
+    const char *metadata; /* a JSON object, NULL or "" for none; not kept in RAM */
 };
 
 struct conversation; /* pinned between begin and end */
@@ -216,31 +223,6 @@ int memory_conversation_reset(struct memory *memory, const char *key, struct err
 
 /* Number of turns in the verbatim window (since the last reset). */
 size_t memory_conversation_turns(const struct conversation *conversation);
-
-/* ---- context ------------------------------------------------------------------------------
- */
-
-struct memory_context_options {
-    int64_t budget_tokens;
-    int64_t max_messages;
-    bool name_authors; /* shared scopes: every turn carries its author */
-};
-
-/*
- * What the agent is told of earlier turns: one JSON object a line, oldest first, the newest
- * that fit the budget, whole: {"role","author" (only when named),"at","text"}. A newest turn
- * that is over the budget by itself is cut at its end and says "[... cut]". Appends to `out`;
- * "" when there is nothing. Holder of the pin.
- */
-void memory_build_context(const struct conversation *conversation,
-                          const struct memory_context_options *options, struct buf *out,
-                          size_t *ret_turns);
-
-#define MEMORY_TOKEN_MAX_BYTES 4
-
-/* Tokens in a text, estimated from its bytes: one for MEMORY_TOKEN_MAX_BYTES at least, which
- * bounds the bytes of a context by its budget. Any. */
-int64_t memory_estimate_tokens(const char *text, size_t len);
 
 /* ---- figures ------------------------------------------------------------------------------
  */

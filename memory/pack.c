@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "memory/context.h"
 
 #define HEAD_BYTES 8
 #define GROW_BYTES 64

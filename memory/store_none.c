@@ -10,8 +10,8 @@ static void none_free(struct store *store)
 }
 
 static int none_load(struct store *store, const char *key, size_t max_turns,
-                     store_turn_fn on_turn, void *context, int64_t *ret_last_seq,
-                     int64_t *ret_window_seq, struct err *err)
+                     store_turn_fn on_turn, void *context, struct store_head *ret_head,
+                     struct err *err)
 {
     (void)store;
     (void)key;
@@ -19,13 +19,12 @@ static int none_load(struct store *store, const char *key, size_t max_turns,
     (void)on_turn;
     (void)context;
     (void)err;
-    *ret_last_seq = 0;
-    *ret_window_seq = 0;
+    *ret_head = (struct store_head){ 0 };
     return 0;
 }
 
 static int none_apply(struct store *store, struct db *journal_db,
-                      const struct store_mutation *mutations, size_t count, struct err *err)
+                      struct store_mutation *mutations, size_t count, struct err *err)
 {
     (void)store;
     (void)journal_db;
@@ -35,7 +34,7 @@ static int none_apply(struct store *store, struct db *journal_db,
     return 0;
 }
 
-struct store *store_none_new(void)
+struct store *store_none_new(int64_t max_bytes, struct err *err)
 {
     static const struct store_ops ops = {
         .name = "none",
@@ -46,6 +45,8 @@ struct store *store_none_new(void)
     };
     struct store *store = xcalloc(1, sizeof(*store));
 
+    (void)max_bytes;
+    (void)err;
     store->ops = &ops;
     return store;
 }

@@ -73,8 +73,8 @@ static int load_turns(struct db *db, int64_t id, int64_t window_seq, size_t max_
  * *ret_last_seq says, but the one conversation's writer is the one that loads it.
  */
 static int sqlite_load(struct store *store, const char *key, size_t max_turns,
-                       store_turn_fn on_turn, void *context, int64_t *ret_last_seq,
-                       int64_t *ret_window_seq, struct err *err)
+                       store_turn_fn on_turn, void *context, struct store_head *ret_head,
+                       struct err *err)
 {
     struct readers *readers = ((struct sqlite_store *)store)->readers;
     struct db *db = readers_borrow(readers, err);
@@ -91,8 +91,7 @@ static int sqlite_load(struct store *store, const char *key, size_t max_turns,
     readers_return(readers, db);
     if (rc < 0)
         return -1;
-    *ret_last_seq = last_seq;
-    *ret_window_seq = window_seq;
+    *ret_head = (struct store_head){ .last_seq = last_seq, .window_seq = window_seq };
     return 0;
 }
 
@@ -206,12 +205,14 @@ static int apply_one(struct db *db, const struct store_mutation *mutation, struc
         return trim(db, mutation, mutation->seq, &id, err) < 0 ? -1 : 0;
     case STORE_ERASE:
         return erase(db, mutation, err);
+    default:
+        break;
     }
     return err_set(err, ERR_INPUT, "no such mutation: %d", (int)mutation->kind);
 }
 
 static int sqlite_apply(struct store *store, struct db *journal_db,
-                        const struct store_mutation *mutations, size_t count, struct err *err)
+                        struct store_mutation *mutations, size_t count, struct err *err)
 {
     (void)store;
     for (size_t i = 0; i < count; i++) {
@@ -221,7 +222,7 @@ static int sqlite_apply(struct store *store, struct db *journal_db,
     return 0;
 }
 
-struct store *store_sqlite_new(struct readers *readers)
+struct store *store_sqlite_new(struct readers *readers, struct vault *vault)
 {
     static const struct store_ops ops = {
         .name = "sqlite",
@@ -233,6 +234,7 @@ struct store *store_sqlite_new(struct readers *readers)
     struct sqlite_store *store = xcalloc(1, sizeof(*store));
 
     store->base.ops = &ops;
+    (void)vault;
     store->readers = readers;
     return &store->base;
 }

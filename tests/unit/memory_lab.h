@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/metrics.h"
+#include "memory/context.h"
 #include "memory/memory.h"
 #include "tests/test.h"
 
@@ -192,22 +193,23 @@ static inline void lab_say(struct lab *lab, const char *key, const char *questio
 }
 
 /* The whole window as context; freed by the caller. */
-static inline char *lab_context_of(struct conversation *conversation)
+static inline char *lab_context_of(struct memory *memory, struct conversation *conversation)
 {
     struct memory_context_options options = { .budget_tokens = 1000000,
                                               .max_messages = 100000 };
     struct buf out;
-    size_t turns = 0;
+    struct memory_receipt receipt = { 0 };
 
     buf_init(&out, 64 << 20);
-    memory_build_context(conversation, &options, &out, &turns);
+    memory_build_context(memory, conversation, &options, &out, &receipt);
+    memory_receipt_deinit(&receipt);
     return out.len ? buf_take(&out) : (buf_deinit(&out), xstrdup(""));
 }
 
 static inline char *lab_context(struct lab *lab, const char *key)
 {
     struct conversation *conversation = lab_begin(lab, key);
-    char *text = lab_context_of(conversation);
+    char *text = lab_context_of(lab->memory, conversation);
 
     memory_conversation_end(lab->memory, conversation);
     return text;

@@ -47,10 +47,13 @@ static char *build(struct lab *lab, const char *key,
                    const struct memory_context_options *options, size_t *ret_turns)
 {
     struct conversation *conversation = lab_begin(lab, key);
+    struct memory_receipt receipt = { 0 };
     struct buf out;
 
     buf_init(&out, 1 << 20);
-    memory_build_context(conversation, options, &out, ret_turns);
+    memory_build_context(lab->memory, conversation, options, &out, &receipt);
+    *ret_turns = (size_t)receipt.verbatim_turns;
+    memory_receipt_deinit(&receipt);
     memory_conversation_end(lab->memory, conversation);
     return out.len ? buf_take(&out) : xstrdup("");
 }

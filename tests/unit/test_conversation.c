@@ -393,7 +393,7 @@ static void *talk(void *context)
 
         snprintf(own, sizeof(own), "u%d-%d", user->number, i % 7);
         lab_say(lab, own, "question", "", "answer");
-        text = lab_context_of(shared);
+        text = lab_context_of(lab->memory, shared);
         free(text);
         memory_conversation_end(lab->memory, shared);
     }
@@ -457,8 +457,8 @@ struct fake_store {
 };
 
 static int fake_load(struct store *store, const char *key, size_t max_turns,
-                     store_turn_fn on_turn, void *context, int64_t *ret_last_seq,
-                     int64_t *ret_window_seq, struct err *err)
+                     store_turn_fn on_turn, void *context, struct store_head *ret_head,
+                     struct err *err)
 {
     struct fake_store *fake = (struct fake_store *)store;
     const struct memory_turn turn = { .seq = 1, .author = "", .text = key, .slack_ts = "" };
@@ -469,8 +469,7 @@ static int fake_load(struct store *store, const char *key, size_t max_turns,
     if (atomic_load(&fake->broken))
         return err_set(err, ERR_SYSTEM, "broken");
     on_turn(context, &turn);
-    *ret_last_seq = 1;
-    *ret_window_seq = 0;
+    *ret_head = (struct store_head){ .last_seq = 1 };
     return 0;
 }
 

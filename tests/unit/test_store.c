@@ -22,8 +22,8 @@ static void bench_open(struct bench *bench, enum memory_store_kind kind)
     assert_int_equal(db_open(path, DB_ROLE_WRITER, &bench->db, NULL), 0);
     bench->readers = readers_new(path);
     bench->keeps = kind != MEMORY_STORE_NONE;
-    bench->store =
-        kind == MEMORY_STORE_NONE ? store_none_new() : store_sqlite_new(bench->readers);
+    bench->store = kind == MEMORY_STORE_NONE ? store_none_new(1 << 20, NULL)
+                                             : store_sqlite_new(bench->readers, NULL);
 }
 
 static void bench_close(struct bench *bench)
@@ -35,7 +35,7 @@ static void bench_close(struct bench *bench)
 }
 
 /* As the journal does it. */
-static int apply(struct bench *bench, const struct store_mutation *mutations, size_t count,
+static int apply(struct bench *bench, struct store_mutation *mutations, size_t count,
                  struct err *err)
 {
     bool joins = bench->store->ops->joins_journal;
@@ -93,16 +93,14 @@ static void check_holds(struct bench *bench, const char *key, size_t max_turns,
                         const char *because)
 {
     AUTO_BUF struct buf out = { 0 };
-    int64_t last_seq = -1;
-    int64_t window_seq = -1;
+    struct store_head head = { 0 };
 
     buf_init(&out, 65536);
-    assert_int_equal(bench->store->ops->load(bench->store, key, max_turns, collect, &out,
-                                             &last_seq, &window_seq, NULL),
-                     0);
+    assert_int_equal(
+        bench->store->ops->load(bench->store, key, max_turns, collect, &out, &head, NULL), 0);
     CHECK_TEXT(buf_text(&out), bench->keeps ? want : "", because);
-    CHECK_INT(last_seq, bench->keeps ? want_last_seq : 0, because);
-    CHECK_INT(window_seq, bench->keeps ? want_window_seq : 0, because);
+    CHECK_INT(head.last_seq, bench->keeps ? want_last_seq : 0, because);
+    CHECK_INT(head.window_seq, bench->keeps ? want_window_seq : 0, because);
 }
 
 static void run_suite(struct bench *bench)
