@@ -16,6 +16,7 @@
 #include "memory/readers.h"
 #include "memory/rooms.h"
 #include "memory/store.h"
+#include "memory/vault.h"
 
 #define LOG_MODULE "memory"
 #include "base/log.h"
@@ -106,6 +107,9 @@ static int start(struct memory *memory, const char *db_path,
 {
     struct conversation_limits limits = limits_of(options);
 
+    if (options->encryption_key_file && *options->encryption_key_file &&
+        vault_open(options->encryption_key_file, &memory->vault, err) < 0)
+        return -1;
     if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
@@ -177,6 +181,7 @@ void memory_close(struct memory *memory)
         memory->store->ops->free(memory->store);
     readers_free(memory->readers);
     db_close(memory->db);
+    vault_free(memory->vault);
     free(memory);
 }
 

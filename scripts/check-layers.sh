@@ -55,6 +55,8 @@ home() {
 complain "curl.h lives in base/http.c" < <(home 'curl/curl\.h' "base/http.c")
 complain "sqlite3.h lives in memory/" < <(home 'sqlite3\.h' "memory/")
 complain "hiredis.h lives in memory/" < <(home 'hiredis/.*\.h' "memory/")
+complain "libstemmer.h lives in memory/" < <(home 'libstemmer\.h' "memory/")
+complain "sodium.h lives in memory/" < <(home 'sodium\.h' "memory/")
 complain "yaml.h lives in config/" < <(home 'yaml\.h' "config/")
 complain "libwebsockets.h lives in slack/ and bot/loop.c" < <(home 'libwebsockets\.h' "slack/ bot/loop.c")
 
