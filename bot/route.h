@@ -46,6 +46,9 @@ void route_event(const struct slack_event *event, const struct slack_identity *s
                  const struct config *config, struct route *ret_route);
 void route_deinit(struct route *route); /* safe on a zeroed struct, and twice */
 
+/* Whether a user is among access.admins. */
+bool route_is_admin(const struct config *config, const char *user);
+
 /* True for a known chat command: "help", "new", "stop", "status". */
 bool route_is_command(const char *word, size_t len);
 
