@@ -59,6 +59,10 @@ void memory_close(struct memory *memory);
  * Any. */
 void memory_reconfigure(struct memory *memory, const struct memory_options *options);
 
+/* Another process has written to the store: what RAM holds of it is read anew. Soon, on the
+ * journal thread; it happens before each recorded message as well. Any. */
+void memory_refresh(struct memory *memory);
+
 /* ---- the ledger -------------------------------------------------------------------------- */
 
 enum ledger_state {
