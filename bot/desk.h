@@ -25,7 +25,8 @@ void desk_free(struct desk *desk);
 
 /*
  * A `!command` that has just been recorded, in the order of the ledger's ids; takes the entry
- * over. entry->text is the word. Where there is no room for it the desk finds it in the ledger,
+ * over. entry->text is the word
+ * and its arguments. Where there is no room for it the desk finds it in the ledger,
  * as it does at the start with those of an earlier process.
  */
 void desk_command(struct desk *desk, struct ledger_entry *entry);
