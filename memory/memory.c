@@ -264,6 +264,11 @@ int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count
     return ledger_mark(memory->ledger, ids, count, state, err);
 }
 
+bool memory_cancel_message(struct memory *memory, int64_t id)
+{
+    return ledger_cancel(memory->ledger, id);
+}
+
 int memory_conversation_begin(struct memory *memory, const char *key, const char *parent_key,
                               const char *parent_until_ts,
                               struct conversation **ret_conversation, struct err *err)

@@ -180,6 +180,13 @@ void memory_note_reply(struct memory *memory, const int64_t *ids, size_t count,
 int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count,
                          enum ledger_state state, struct err *err);
 
+/*
+ * Sets CANCELLED with the next group commit, without waiting for it; a crash before that leaves
+ * the message to the next start. False when the queue is full or closed: nothing happens then.
+ * Any thread, from on_recorded() as well.
+ */
+bool memory_cancel_message(struct memory *memory, int64_t id);
+
 /* ---- conversations ----------------------------------------------------------------------- */
 
 enum memory_role { MEMORY_ROLE_USER, MEMORY_ROLE_ASSISTANT, MEMORY_ROLE_SYSTEM };
