@@ -10,6 +10,7 @@
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
+#include "memory/health.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
 #include "memory/places.h"
@@ -120,7 +121,7 @@ static int start(struct memory *memory, const char *db_path,
     if (options->encryption_key_file && *options->encryption_key_file &&
         vault_open(options->encryption_key_file, &memory->vault, err) < 0)
         return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
+    if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
         db_set_vault(memory->db, memory->vault, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
@@ -195,6 +196,7 @@ void memory_close(struct memory *memory)
     if (memory->store)
         memory->store->ops->free(memory->store);
     readers_free(memory->readers);
+    health_free(memory->health);
     db_close(memory->db);
     vault_free(memory->vault);
     free(memory);
@@ -310,5 +312,7 @@ void memory_get_stats(struct memory *memory, struct memory_stats *ret_stats)
         .misses = figures.misses,
         .evictions = figures.evictions,
         .pending = ledger_pending_count(memory->ledger),
+        .quarantined = health_quarantined(memory->health),
+        .is_damaged = health_is_suspect(memory->health),
     };
 }
