@@ -31,7 +31,7 @@
 #define MISSED_PAGE      64
 #define MISSED_AGAIN_MS  1000 /* after the ledger could not be read */
 
-enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_DELETED };
+enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_TELL, TASK_DELETED };
 
 struct task {
     enum task_kind kind;
@@ -39,7 +39,7 @@ struct task {
     char *channel;
     char *thread_ts;
     char *user;
-    char *detail; /* ids, reason or ts */
+    char *detail; /* ids, reason, sentence or ts */
 };
 
 struct refusal {
@@ -116,6 +116,12 @@ void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
                  const char *user, const char *reason)
 {
     submit(desk, TASK_REFUSE, NULL, channel, thread_ts, user, reason);
+}
+
+void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
+               const char *sentence)
+{
+    submit(desk, TASK_TELL, NULL, channel, thread_ts, user, sentence);
 }
 
 void desk_deleted(struct desk *desk, const char *channel, const char *ts)
@@ -326,6 +332,20 @@ static void do_refuse(struct desk *desk, const struct task *task)
         log_debug("%s", err.message);
 }
 
+static void do_tell(struct desk *desk, const struct task *task)
+{
+    struct err err = { 0 };
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_post_ephemeral(desk->web, task->channel, task->thread_ts, task->user,
+                             task->detail, &err) == 0 ||
+        slack_post_markdown(desk->web, task->channel, task->thread_ts, task->detail, "", ts,
+                            &err) == 0)
+        return;
+    log_warn("could not tell user=%s that their message is refused: %s", task->user,
+             err.message);
+}
+
 static void do_deleted(struct desk *desk, const struct task *task)
 {
     struct ledger_entry *entry =
@@ -357,6 +377,9 @@ static void do_task(struct desk *desk, const struct task *task)
         break;
     case TASK_REFUSE:
         do_refuse(desk, task);
+        break;
+    case TASK_TELL:
+        do_tell(desk, task);
         break;
     case TASK_DELETED:
         do_deleted(desk, task);

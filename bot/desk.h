@@ -43,6 +43,11 @@ void desk_retry_pressed(struct desk *desk, const char *channel, const char *thre
 void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
                  const char *user, const char *reason);
 
+/* A sentence for one person: for their eyes only where Slack shows it so, else in the thread.
+ */
+void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
+               const char *sentence);
+
 /* A message was deleted in Slack: if it still waits, it is not answered. */
 void desk_deleted(struct desk *desk, const char *channel, const char *ts);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "bot/app.h"
+#include "bot/route.h"
 
 #define LOG_MODULE "bot.desk"
 #include "base/log.h"
@@ -16,10 +17,8 @@
 bool desk_is_admin(struct app *app, const char *user)
 {
     struct config *config = app_config(app);
-    bool found = false;
+    bool found = route_is_admin(config, user);
 
-    for (size_t i = 0; i < config->access.admins.count; i++)
-        found = found || strcmp(config->access.admins.items[i], user) == 0;
     config_unref(config);
     return found;
 }

@@ -19,6 +19,11 @@ static bool list_holds(const struct config_list *list, const char *id)
     return false;
 }
 
+bool route_is_admin(const struct config *config, const char *user)
+{
+    return list_holds(&config->access.admins, user);
+}
+
 static bool same(const char *a, const char *b)
 {
     return *a && strcmp(a, b) == 0;
@@ -45,7 +50,7 @@ static const char *refusal(const struct slack_event *event, const struct slack_i
                            const struct config *config)
 {
     const struct config_channel *channel = config_find_channel(config, event->channel);
-    bool is_admin = list_holds(&config->access.admins, event->user);
+    bool is_admin = route_is_admin(config, event->user);
 
     if (list_holds(&config->access.deny_users, event->user))
         return "you are on the list of people I do not answer";

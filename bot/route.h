@@ -46,6 +46,9 @@ void route_event(const struct slack_event *event, const struct slack_identity *s
                  const struct config *config, struct route *ret_route);
 void route_deinit(struct route *route); /* safe on a zeroed struct, and twice */
 
+/* Whether a user is among access.admins. */
+bool route_is_admin(const struct config *config, const char *user);
+
 /*
  * Counts messages of other bots in a row in one thread; a person's message starts anew. False
  * when a bot has had its share (ROUTE_BOT_TURNS_MAX), so that two bots cannot talk for ever.
