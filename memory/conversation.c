@@ -395,6 +395,11 @@ static int load(struct conversations *set, struct conversation *conversation, st
         free(loading.summary);
         return err_wrap(err, "conversation %s", conversation->key);
     }
+    if (loading.summary && loading.summary->first_seq < head.window_seq) {
+        free(loading.summary); /* of what was said before a !new */
+        loading.summary = NULL;
+        loading.summary_bytes = 0;
+    }
     pack_deinit(&conversation->pack);
     conversation->pack = loading.pack;
     conversation->last_seq = head.last_seq;
@@ -609,6 +614,8 @@ void conversation_reset(struct conversations *set, struct conversation *conversa
     conversation->window_seq = window_seq;
     conversation->lent = 0;
     pack_deinit(&conversation->pack);
+    free(conversation->summary);
+    conversation->summary = NULL;
     charge_locked(set, conversation);
     pthread_mutex_unlock(&conversation->shard->lock);
 }

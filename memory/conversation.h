@@ -64,13 +64,13 @@ void conversation_copy_lent(const struct conversation *conversation, struct pack
 void conversation_append(struct conversations *set, struct conversation *conversation,
                          const struct memory_turn *turns, size_t count, int64_t unsaved_id);
 
-/* Empties the window; seq goes on. */
+/* Empties the window and forgets the summary of it; seq goes on. */
 void conversation_reset(struct conversations *set, struct conversation *conversation,
                         int64_t window_seq);
 
 /*
- * The newest summary is loaded with the conversation and stays with it in RAM. Replaces it,
- * after the store has it; NULL: there is none any more.
+ * The newest summary of the window is loaded with the conversation and stays with it in RAM.
+ * Replaces it, after the store has it; NULL: there is none any more.
  */
 void conversation_set_summary(struct conversations *set, struct conversation *conversation,
                               const struct store_summary *summary);
