@@ -331,7 +331,7 @@ static bool prove_turn(void *context, const struct memory_turn *turn)
 
 /*
  * The store still holds the turns that were told, in the same window, and `version` is the
- * newest summary. ERR_INPUT when not.
+ * newest summary. ERR_TEMP when not.
  */
 static int prove(struct memory *memory, const char *key, const struct summary_work *work,
                  int64_t version, struct err *err)
@@ -345,7 +345,7 @@ static int prove(struct memory *memory, const char *key, const struct summary_wo
         return -1;
     if (stored.version != version || stored.head.window_seq > work->first_seq ||
         proof.next_seq != work->last_seq + 1 || proof.fingerprint != work->fingerprint)
-        return err_set(err, ERR_INPUT, "the conversation has changed meanwhile");
+        return err_set(err, ERR_TEMP, "the conversation has changed meanwhile");
     return 0;
 }
 

@@ -64,11 +64,11 @@ void summary_must_keep(const char *turns, struct buf *out);
 void summary_prompt(const struct summary_work *work, struct buf *out);
 
 /*
- * Stores a summary made from `work`. ERR_INPUT, and nothing is changed: it is empty, longer
+ * Stores a summary made from `work`. On -1 nothing is changed. ERR_INPUT: it is empty, longer
  * than what it replaces, a refusal, an echo of the prompt, or made of nothing that stands in
- * the turns; or the conversation is not what it was (begun afresh, erased, a turn withdrawn,
- * summarized already). Pins what it dropped. `source` is "agent" or "extract". Waits for the
- * commit. Holder of the pin.
+ * the turns. ERR_TEMP: the conversation is not what it was (begun afresh, erased, a turn
+ * withdrawn, summarized already), ask memory_summary_due() again. Pins what it dropped.
+ * `source` is "agent" or "extract". Waits for the commit. Holder of the pin.
  */
 int memory_set_summary(struct memory *memory, struct conversation *conversation,
                        const struct summary_work *work, const char *text, const char *source,

@@ -48,7 +48,7 @@ static bool begins_with(struct summary_span text, const char *prefix)
 
 void summary_reader_init(struct summary_reader *reader, const char *text, size_t len)
 {
-    *reader = (struct summary_reader){ .at = text, .end = text + len };
+    *reader = (struct summary_reader){ .at = text, .end = text + len, .speaker = { text, 0 } };
 }
 
 /* "NAME: ": no blank in the name, so that prose with a colon is nobody's. */
