@@ -390,3 +390,74 @@ int commit_snapshot(struct commit_path *path, struct db *db, struct err *err)
         *err = local;
     return rc;
 }
+
+static int flush_call(void *context, struct db *db, struct err *err)
+{
+    return commit_snapshot(context, db, err);
+}
+
+int commit_flush(struct commit_path *path, struct err *err)
+{
+    if (path->durability != MEMORY_DURABILITY_INTERVAL)
+        return 0;
+    return journal_call(path->journal, flush_call, path, err);
+}
+
+bool commit_notice_foreign(struct commit_path *path, struct db *db)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct err err = { 0 };
+    int64_t version = ops->foreign_version ? ops->foreign_version(path->store, db) : 0;
+
+    if (version == path->foreign_version)
+        return false;
+    path->foreign_version = version;
+    if (path->durability == MEMORY_DURABILITY_INTERVAL && commit_snapshot(path, db, &err) < 0)
+        log_warn("another process wrote, and a snapshot failed: unsaved conversations are read "
+                 "anew when one succeeds: %s",
+                 err.message);
+    conversations_mark_all_stale(path->conversations);
+    return true;
+}
+
+/* ---- whatever else is written ------------------------------------------------------------ */
+
+struct mutations_job {
+    struct journal_job base;
+    struct store *store;
+    struct store_mutation *mutations;
+    size_t count;
+};
+
+static int apply_mutations(struct journal_job *base, struct db *db, struct err *err)
+{
+    struct mutations_job *job = (struct mutations_job *)base;
+
+    return job->store->ops->apply(job->store, db, job->mutations, job->count, err);
+}
+
+static bool erases_turns(const struct store_mutation *mutations, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mutations[i].kind == STORE_TRIM_TURNS || mutations[i].kind == STORE_ERASE_TURN ||
+            mutations[i].kind == STORE_ERASE)
+            return true;
+    }
+    return false;
+}
+
+int commit_mutations(struct commit_path *path, struct store_mutation *mutations, size_t count,
+                     struct err *err)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct mutations_job job = { .base.apply = apply_mutations,
+                                 .store = path->store,
+                                 .mutations = mutations,
+                                 .count = count };
+
+    if (erases_turns(mutations, count) && commit_flush(path, err) < 0)
+        return -1;
+    if (ops->joins_journal)
+        return journal_run(path->journal, &job.base, err);
+    return ops->apply(path->store, NULL, mutations, count, err);
+}

@@ -403,6 +403,47 @@ int ledger_mark(struct ledger *ledger, const int64_t *ids, size_t count,
     return mark(ledger, &job, err);
 }
 
+/* A mark that nobody waits for. */
+struct cancel_job {
+    struct journal_job base;
+    struct ledger *ledger;
+    int64_t id;
+    int64_t pending_change;
+};
+
+static int cancel_apply(struct journal_job *base, struct db *db, struct err *err)
+{
+    struct cancel_job *job = (struct cancel_job *)base;
+
+    return ledger_apply_state(db, &job->id, 1, LEDGER_CANCELLED, &job->pending_change, err);
+}
+
+static void cancel_done(struct journal_job *base, const struct err *err)
+{
+    struct cancel_job *job = (struct cancel_job *)base;
+
+    if (err)
+        log_warn("message=%lld was refused but is not marked so, the next start takes it up: "
+                 "%s",
+                 (long long)job->id, err->message);
+    else
+        ledger_add_pending(job->ledger, job->pending_change);
+    free(job);
+}
+
+bool ledger_cancel(struct ledger *ledger, int64_t id)
+{
+    struct cancel_job *job = xcalloc(1, sizeof(*job));
+
+    *job = (struct cancel_job){ .base = { .apply = cancel_apply, .done = cancel_done },
+                                .ledger = ledger,
+                                .id = id };
+    if (journal_submit(ledger->journal, &job->base))
+        return true;
+    free(job);
+    return false;
+}
+
 struct note_job {
     struct journal_job base;
     char *reply_state;

@@ -60,6 +60,7 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 
     period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
     period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
+    commit_notice_foreign(&memory->path, db);
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
@@ -67,6 +68,14 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
     next_ms = now_ms + (more ? PRUNE_AGAIN_MS : period_ms);
     snapshot_ms = atomic_load(&memory->path.snapshot_due_ms);
     return snapshot_ms < next_ms ? snapshot_ms : next_ms;
+}
+
+/* A command beside this process may have erased or imported something. */
+static void after_batch(void *context, struct db *db)
+{
+    struct memory *memory = context;
+
+    commit_notice_foreign(&memory->path, db);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
@@ -106,6 +115,7 @@ static int start(struct memory *memory, const char *db_path,
                  const struct memory_options *options, struct metrics *metrics, struct err *err)
 {
     struct conversation_limits limits = limits_of(options);
+    const struct journal_hooks hooks = { upkeep, after_batch, memory };
 
     if (options->encryption_key_file && *options->encryption_key_file &&
         vault_open(options->encryption_key_file, &memory->vault, err) < 0)
@@ -131,7 +141,10 @@ static int start(struct memory *memory, const char *db_path,
     if (ledger_new(memory->db, memory->readers, metrics, &memory->ledger, err) < 0)
         return -1;
     memory->path.ledger = memory->ledger;
-    if (journal_new(memory->db, upkeep, memory, metrics, &memory->journal, err) < 0)
+    if (memory->store->ops->foreign_version)
+        memory->path.foreign_version =
+            memory->store->ops->foreign_version(memory->store, memory->db);
+    if (journal_new(memory->db, &hooks, metrics, &memory->journal, err) < 0)
         return -1;
     memory->path.journal = memory->journal;
     ledger_set_journal(memory->ledger, memory->journal);
@@ -194,6 +207,11 @@ void memory_reconfigure(struct memory *memory, const struct memory_options *opti
     journal_call_at(memory->journal, clock_now_ms());
 }
 
+void memory_refresh(struct memory *memory)
+{
+    journal_call_at(memory->journal, clock_now_ms());
+}
+
 /* ---- the rooms behind the door ----------------------------------------------------------- */
 
 bool memory_record_message(struct memory *memory, const struct ledger_request *request)
@@ -244,6 +262,11 @@ int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count
                          enum ledger_state state, struct err *err)
 {
     return ledger_mark(memory->ledger, ids, count, state, err);
+}
+
+bool memory_cancel_message(struct memory *memory, int64_t id)
+{
+    return ledger_cancel(memory->ledger, id);
 }
 
 int memory_conversation_begin(struct memory *memory, const char *key, const char *parent_key,
