@@ -86,7 +86,7 @@ static int insert_unsaved(struct commit_job *job, struct db *db, struct err *err
     sqlite3_bind_int64(statement, 2, job->first_seq);
     sqlite3_bind_int64(statement, 3, job->unsaved->base_wall_s);
     sqlite3_bind_int64(statement, 4, job->unsaved->count);
-    sqlite3_bind_blob64(statement, 5, job->unsaved->bytes, job->unsaved->len, SQLITE_STATIC);
+    db_bind_secret_bytes(db, statement, 5, job->unsaved->bytes, job->unsaved->len);
     if (db_run(db, statement, "cannot keep turns", err) < 0)
         return -1;
     job->unsaved_id = db_last_id(db);
@@ -265,23 +265,28 @@ static int read_rows(struct db *db, struct unsaved_row *rows, size_t *ret_count,
     sqlite3_bind_int64(statement, 1, SNAPSHOT_STEP_ROWS);
     while ((rc = db_next(db, statement, "cannot read unsaved turns", err)) > 0) {
         struct unsaved_row *row = &rows[count++];
-        const void *bytes = sqlite3_column_blob(statement, 5);
-        uint32_t len = (uint32_t)sqlite3_column_bytes(statement, 5);
-        int64_t most = len / PACK_TURN_MIN_BYTES;
+        char *bytes = NULL;
+        size_t len = 0;
+        int64_t most;
 
+        if (db_column_secret_bytes(db, statement, 5, &bytes, &len, err) < 0) {
+            rc = -1;
+            count--;
+            sqlite3_reset(statement);
+            break;
+        }
+        most = (int64_t)len / PACK_TURN_MIN_BYTES;
         row->id = sqlite3_column_int64(statement, 0);
         row->claimed = sqlite3_column_int64(statement, 4);
         row->key = xstrdup((const char *)sqlite3_column_text(statement, 1));
         row->first_seq = sqlite3_column_int64(statement, 2);
         row->pack = (struct pack){
-            .bytes = xcalloc(1, len + 1),
-            .len = len,
-            .capacity = len + 1,
+            .bytes = bytes,
+            .len = (uint32_t)len,
+            .capacity = (uint32_t)len + 1,
             .count = (uint32_t)(row->claimed < 0 || row->claimed > most ? most : row->claimed),
             .base_wall_s = sqlite3_column_int64(statement, 3)
         };
-        if (len)
-            memcpy(row->pack.bytes, bytes, len);
     }
     *ret_count = count;
     return rc;

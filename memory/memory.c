@@ -120,9 +120,11 @@ static int start(struct memory *memory, const char *db_path,
     if (options->encryption_key_file && *options->encryption_key_file &&
         vault_open(options->encryption_key_file, &memory->vault, err) < 0)
         return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
+    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
+        db_set_vault(memory->db, memory->vault, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
+    readers_set_vault(memory->readers, memory->vault);
     memory->store = store_new(memory, options, err);
     if (!memory->store)
         return -1;

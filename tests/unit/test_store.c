@@ -21,7 +21,7 @@ static void bench_open(struct bench *bench, enum memory_store_kind kind)
     path = xasprintf("%s/%s", bench->lab.directory, DB_FILE_NAME);
     assert_int_equal(db_open(path, DB_ROLE_WRITER, &bench->db, NULL), 0);
     bench->readers = readers_new(path);
-    bench->keeps = kind != MEMORY_STORE_NONE;
+    bench->keeps = true;
     bench->store = kind == MEMORY_STORE_NONE ? store_none_new(1 << 20, NULL)
                                              : store_sqlite_new(bench->readers, NULL);
 }
