@@ -40,7 +40,7 @@ struct memory {
     _Atomic int64_t retention_ms;
     pthread_mutex_t learnt_lock;
     struct tokens_learnt learnt; /* guarded by learnt_lock */
-    bool snapshot_failing; /* journal thread: said once */
+    bool snapshot_failing;       /* journal thread: said once */
 };
 
 #endif
