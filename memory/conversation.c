@@ -139,8 +139,8 @@ static int read_store(struct conversations *set, const char *key, struct loading
         return 0;
     if (ops->summaries(set->store, key, load_summary, loading, err) < 0)
         return -1;
-    /* !new was said after it. */
-    if (loading->summary && loading->summary->summary.last_seq < ret_head->window_seq) {
+    /* Of what was said before a !new. */
+    if (loading->summary && loading->summary->summary.first_seq < ret_head->window_seq) {
         free(loading->summary);
         loading->summary = NULL;
     }

@@ -77,8 +77,8 @@ void conversation_append(struct conversations *set, struct conversation *convers
 void conversation_reset(struct conversations *set, struct conversation *conversation);
 
 /*
- * The newest summary is loaded with the conversation and stays with it in RAM. Replaces it,
- * after the store has it; NULL: there is none any more.
+ * The newest summary of the window is loaded with the conversation and stays with it in RAM.
+ * Replaces it, after the store has it; NULL: there is none any more.
  */
 void conversation_set_summary(struct conversations *set, struct conversation *conversation,
                               const struct store_summary *summary);

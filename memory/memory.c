@@ -132,9 +132,11 @@ static int start(struct memory *memory, const char *db_path,
     if (options->encryption_key_file && *options->encryption_key_file &&
         vault_open(options->encryption_key_file, &memory->vault, err) < 0)
         return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
+    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
+        db_set_vault(memory->db, memory->vault, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
+    readers_set_vault(memory->readers, memory->vault);
     memory->store = store_new(memory, options, err);
     if (!memory->store)
         return -1;
@@ -176,6 +178,7 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
         return -1;
     memory = xcalloc(1, sizeof(*memory));
     memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
     if (start(memory, db_path, options, metrics, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
@@ -209,6 +212,7 @@ void memory_close(struct memory *memory)
     readers_free(memory->readers);
     db_close(memory->db);
     vault_free(memory->vault);
+    pthread_mutex_destroy(&memory->learnt_lock);
     free(memory);
 }
 
