@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/utf8.h"
 #include "bot/cli.h"
+#include "bot/commands.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
 #include "bot/wiring.h"
@@ -188,13 +189,44 @@ static enum turn_outcome answer(struct chat *chat, const char *line)
     return outcome;
 }
 
+/* Those of Slack's commands that need no daemon. */
+static bool run_shared_command(struct chat *chat, const char *line)
+{
+    AUTO_FREE char *text = commands_read(line, "");
+    const char *arguments = "";
+    const struct command *command = text ? commands_find(text, &arguments) : NULL;
+    struct command_call call = { .memory = chat->memory, .arguments = arguments };
+    AUTO_BUF struct buf out = { 0 };
+    struct ledger_entry *entry;
+
+    if (!command || command->needs_daemon)
+        return false;
+    buf_init(&out, LINE_MAX_BYTES);
+    entry = make_entry(chat, line);
+    call.entry = entry;
+    command->run(&call, &out);
+    ledger_entry_free(entry);
+    puts(buf_text(&out));
+    return true;
+}
+
+static void say_help(void)
+{
+    AUTO_BUF struct buf out = { 0 };
+
+    buf_init(&out, LINE_MAX_BYTES);
+    commands_append_help(&out, true);
+    puts("!new starts afresh, Ctrl-C stops the agent, Ctrl-D ends the chat.");
+    fputs(buf_text(&out), stdout);
+}
+
 /* True when the line was one of the chat commands. */
 static bool run_chat_command(struct chat *chat, const char *line)
 {
     struct err err = { 0 };
 
     if (strcmp(line, "!help") == 0) {
-        puts("!new starts afresh, Ctrl-C stops the agent, Ctrl-D ends the chat.");
+        say_help();
     } else if (strcmp(line, "!new") == 0) {
         if (memory_conversation_reset(chat->memory, chat->conversation, &err) < 0)
             fprintf(stderr, "threadkeeper: %s\n", err.message);
@@ -206,7 +238,7 @@ static bool run_chat_command(struct chat *chat, const char *line)
     } else if (strcmp(line, "!stop") == 0) {
         puts("Nothing is running.");
     } else {
-        return false;
+        return run_shared_command(chat, line);
     }
     return true;
 }

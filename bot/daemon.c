@@ -336,11 +336,12 @@ static void on_wake(void *context)
         slack_socket_on_wake(daemon->app.socket);
 }
 
-static void on_http(void *context, const char *path, struct loop_http_answer *answer)
+static void on_http(void *context, const char *path, bool is_post,
+                    struct loop_http_answer *answer)
 {
     struct daemon *daemon = context;
 
-    status_answer_http(&daemon->app, path, answer);
+    status_answer_http(&daemon->app, path, is_post, answer);
 }
 
 static void feed_watchdog(void *context, void *item)

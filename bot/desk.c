@@ -12,7 +12,10 @@
 #include "base/queue.h"
 #include "base/thread.h"
 #include "bot/app.h"
+#include "bot/commands.h"
+#include "bot/desk_parts.h"
 #include "bot/dispatch.h"
+#include "bot/note.h"
 #include "bot/surface_terminal.h"
 
 #define LOG_MODULE "bot.desk"
@@ -28,7 +31,7 @@
 #define MISSED_PAGE      64
 #define MISSED_AGAIN_MS  1000 /* after the ledger could not be read */
 
-enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_DELETED };
+enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_TELL, TASK_DELETED };
 
 struct task {
     enum task_kind kind;
@@ -36,7 +39,7 @@ struct task {
     char *channel;
     char *thread_ts;
     char *user;
-    char *detail; /* ids, reason or ts */
+    char *detail; /* ids, reason, sentence or ts */
 };
 
 struct refusal {
@@ -115,6 +118,12 @@ void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
     submit(desk, TASK_REFUSE, NULL, channel, thread_ts, user, reason);
 }
 
+void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
+               const char *sentence)
+{
+    submit(desk, TASK_TELL, NULL, channel, thread_ts, user, sentence);
+}
+
 void desk_deleted(struct desk *desk, const char *channel, const char *ts)
 {
     submit(desk, TASK_DELETED, NULL, channel, "", "", ts);
@@ -123,48 +132,6 @@ void desk_deleted(struct desk *desk, const char *channel, const char *ts)
 /* ---- stopping -----------------------------------------------------------------------------
  */
 
-static bool is_admin(struct app *app, const char *user)
-{
-    struct config *config = app_config(app);
-    bool found = false;
-
-    for (size_t i = 0; i < config->access.admins.count; i++)
-        found = found || strcmp(config->access.admins.items[i], user) == 0;
-    config_unref(config);
-    return found;
-}
-
-static void drop_entries(struct desk *desk, struct ledger_entry **entries, size_t count)
-{
-    int64_t ids[STOPPED_PAGE];
-    struct err err = { 0 };
-
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = entries[i]->id;
-        ledger_entry_free(entries[i]);
-    }
-    if (count &&
-        memory_mark_messages(desk->app->memory, ids, count, LEDGER_CANCELLED, &err) < 0)
-        log_err("ledger not updated: %s", err.message);
-}
-
-/* Ends what runs and drops what waits; says how much that was. */
-static void stop_matching(struct desk *desk, const struct dispatch_filter *filter,
-                          unsigned *ret_running, size_t *ret_waiting)
-{
-    struct ledger_entry *entries[STOPPED_PAGE];
-    size_t count;
-
-    *ret_running = dispatch_stop(desk->app->dispatch, filter, entries, STOPPED_PAGE, &count);
-    *ret_waiting = count;
-    drop_entries(desk, entries, count);
-    while (count == STOPPED_PAGE) {
-        dispatch_stop(desk->app->dispatch, filter, entries, STOPPED_PAGE, &count);
-        *ret_waiting += count;
-        drop_entries(desk, entries, count);
-    }
-}
-
 static void do_stop_pressed(struct desk *desk, const struct task *task)
 {
     struct dispatch_filter filter = { .channel = task->channel, .thread = task->thread_ts };
@@ -172,9 +139,9 @@ static void do_stop_pressed(struct desk *desk, const struct task *task)
     size_t waiting;
 
     /* Whoever asked may stop it, and the admins; Slack shows the button to everybody. */
-    if (!is_admin(desk->app, task->user))
+    if (!desk_is_admin(desk->app, task->user))
         filter.user = task->user;
-    stop_matching(desk, &filter, &running, &waiting);
+    desk_stop_matching(desk->app, &filter, &running, &waiting);
     log_info("stop pressed by user=%s channel=%s thread=%s: running=%u waiting=%zu", task->user,
              task->channel, task->thread_ts, running, waiting);
 }
@@ -182,101 +149,34 @@ static void do_stop_pressed(struct desk *desk, const struct task *task)
 /* ---- commands -----------------------------------------------------------------------------
  */
 
-static void say_help(struct buf *out)
-{
-    buf_append_text(
-        out, "Talk to me in a direct message, mention me in a channel, or reply in a thread I "
-             "am in: I pass it to the coding agent and remember the conversation.\n\n"
-             "- `!new` - forget what was said here so far and start afresh\n"
-             "- `!stop` - end what I am doing in this conversation\n"
-             "- `!status` - what I am doing, and your place in the queue\n"
-             "- `!help` - this list\n");
-}
-
-static void say_new(struct desk *desk, const struct ledger_entry *entry, struct buf *out)
-{
-    /* Marked first: a turn that is remembered after the mark is reset by its worker, one that
-     * was remembered before it is reset here. */
-    bool is_running = dispatch_mark_reset(desk->app->dispatch, entry->conversation);
-    struct err err = { 0 };
-
-    if (memory_conversation_reset(desk->app->memory, entry->conversation, &err) < 0) {
-        log_err("!new failed for conversation=%s: %s", entry->conversation, err.message);
-        buf_append_text(out, ":warning: Sorry, I could not start afresh; the people who run me "
-                             "find the cause in the log.");
-        return;
-    }
-    buf_append_text(out, "A fresh start: what was said here before is no longer passed on.");
-    if (is_running)
-        buf_append_text(out, " Nor is what I am still answering; `!stop` ends it.");
-}
-
-static void say_stop(struct desk *desk, const struct ledger_entry *entry, struct buf *out)
-{
-    struct dispatch_filter filter = { .conversation = entry->conversation };
-    unsigned running;
-    size_t waiting;
-
-    stop_matching(desk, &filter, &running, &waiting);
-    if (!running && !waiting && *entry->reply_thread && is_admin(desk->app, entry->user)) {
-        filter = (struct dispatch_filter){ .channel = entry->channel,
-                                           .thread = entry->reply_thread };
-        stop_matching(desk, &filter, &running, &waiting);
-    }
-    if (!running && !waiting)
-        buf_append_text(out, "Nothing of yours is running in this conversation.");
-    else if (running)
-        buf_append_text(out, "Stopping.");
-    if (waiting)
-        buf_printf(out, "%sDropped %zu waiting message%s.", running ? " " : "", waiting,
-                   waiting == 1 ? "" : "s");
-}
-
-static void say_status(struct desk *desk, const struct ledger_entry *entry, struct buf *out)
-{
-    struct app *app = desk->app;
-    struct config *config = app_config(app);
-    struct dispatch_figures figures;
-    struct memory_stats stats;
-    char up[32];
-
-    dispatch_get_figures(app->dispatch, entry->conversation, &figures);
-    memory_get_stats(app->memory, &stats);
-    buf_printf(out,
-               "- up for %s, %u of %" PRId64 " links to Slack\n"
-               "- %zu of %" PRId64 " agents running, %zu message%s waiting\n"
-               "- %" PRId64 " conversations at hand\n",
-               clock_human(clock_now_ms() - app->started_ms, up),
-               atomic_load(&app->ready_links), config->slack.connections, figures.running,
-               config->agent.max_running, figures.waiting, figures.waiting == 1 ? "" : "s",
-               stats.conversations);
-    if (figures.ahead)
-        buf_printf(out, "- %zu turn%s ahead of yours\n", figures.ahead,
-                   figures.ahead == 1 ? "" : "s");
-    config_unref(config);
-}
-
 static bool is_stopping(const struct desk *desk)
 {
     return atomic_load(&desk->app->is_stopping);
 }
 
-static int answer_command(struct desk *desk, const struct ledger_entry *entry, const char *key,
+/* The answer goes where the command stood; a private one, outside direct messages, to the asker
+ * alone. */
+static int answer_command(struct desk *desk, const struct ledger_entry *entry,
+                          const struct command *command, const char *arguments, const char *key,
                           struct err *err)
 {
+    struct command_call call = {
+        .app = desk->app, .memory = desk->app->memory, .entry = entry, .arguments = arguments
+    };
     AUTO_BUF struct buf out = { 0 };
+    struct note note = { 0 };
     char ts[SLACK_TS_MAX_BYTES];
+    bool is_whisper;
 
     buf_init(&out, REPLY_MAX_BYTES);
     metric_add(desk->commands, 1);
-    if (strcmp(entry->text, "new") == 0)
-        say_new(desk, entry, &out);
-    else if (strcmp(entry->text, "stop") == 0)
-        say_stop(desk, entry, &out);
-    else if (strcmp(entry->text, "status") == 0)
-        say_status(desk, entry, &out);
-    else
-        say_help(&out);
+    command->run(&call, &out);
+    note_parse(entry->attributes, &note);
+    is_whisper = command->is_private && !note.is_direct;
+    note_deinit(&note);
+    if (is_whisper)
+        return slack_post_ephemeral(desk->web, entry->channel, entry->reply_thread, entry->user,
+                                    buf_text(&out), err);
     return slack_post_markdown(desk->web, entry->channel, entry->reply_thread, buf_text(&out),
                                key, ts, err);
 }
@@ -285,6 +185,8 @@ static int answer_command(struct desk *desk, const struct ledger_entry *entry, c
 static void do_command(struct desk *desk, const struct ledger_entry *entry, bool is_found)
 {
     AUTO_FREE char *key = xasprintf("%" PRId64 "-command", entry->id);
+    const char *arguments = "";
+    const struct command *command = commands_find(entry->text, &arguments);
     struct err err = { 0 };
     char ts[SLACK_TS_MAX_BYTES];
     bool is_answered;
@@ -292,13 +194,15 @@ static void do_command(struct desk *desk, const struct ledger_entry *entry, bool
     if (is_stopping(desk) || entry->id <= desk->last_command_id)
         return;
     desk->last_command_id = entry->id;
+    if (!command) /* recorded by a version that knew it */
+        command = commands_find("help", &arguments);
     is_answered =
         is_found && slack_find_markdown(desk->web, entry->channel, entry->reply_thread, key,
                                         entry->received_wall_us / 1000000, ts, &err) == 1;
-    if (!is_answered && answer_command(desk, entry, key, &err) < 0) {
+    if (!is_answered && answer_command(desk, entry, command, arguments, key, &err) < 0) {
         if (is_stopping(desk))
             return;
-        log_warn("no answer to !%s of user=%s: %s", entry->text, entry->user, err.message);
+        log_warn("no answer to !%s of user=%s: %s", command->word, entry->user, err.message);
     }
     if (memory_mark_messages(desk->app->memory, &entry->id, 1, LEDGER_DONE, &err) < 0)
         log_err("ledger not updated: %s", err.message);
@@ -362,7 +266,7 @@ static bool retry_message(struct desk *desk, const struct task *task, int64_t id
     if (!entry)
         return false;
     if (entry->state != LEDGER_FAILED || strcmp(entry->channel, task->channel) != 0 ||
-        (strcmp(entry->user, task->user) != 0 && !is_admin(desk->app, task->user)) ||
+        (strcmp(entry->user, task->user) != 0 && !desk_is_admin(desk->app, task->user)) ||
         memory_mark_messages(desk->app->memory, &id, 1, LEDGER_RECEIVED, &err) < 0) {
         if (err.kind != ERR_NONE)
             log_err("retry: %s", err.message);
@@ -428,6 +332,20 @@ static void do_refuse(struct desk *desk, const struct task *task)
         log_debug("%s", err.message);
 }
 
+static void do_tell(struct desk *desk, const struct task *task)
+{
+    struct err err = { 0 };
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_post_ephemeral(desk->web, task->channel, task->thread_ts, task->user,
+                             task->detail, &err) == 0 ||
+        slack_post_markdown(desk->web, task->channel, task->thread_ts, task->detail, "", ts,
+                            &err) == 0)
+        return;
+    log_warn("could not tell user=%s that their message is refused: %s", task->user,
+             err.message);
+}
+
 static void do_deleted(struct desk *desk, const struct task *task)
 {
     struct ledger_entry *entry =
@@ -459,6 +377,9 @@ static void do_task(struct desk *desk, const struct task *task)
         break;
     case TASK_REFUSE:
         do_refuse(desk, task);
+        break;
+    case TASK_TELL:
+        do_tell(desk, task);
         break;
     case TASK_DELETED:
         do_deleted(desk, task);

@@ -25,7 +25,8 @@ void desk_free(struct desk *desk);
 
 /*
  * A `!command` that has just been recorded, in the order of the ledger's ids; takes the entry
- * over. entry->text is the word. Where there is no room for it the desk finds it in the ledger,
+ * over. entry->text is the word
+ * and its arguments. Where there is no room for it the desk finds it in the ledger,
  * as it does at the start with those of an earlier process.
  */
 void desk_command(struct desk *desk, struct ledger_entry *entry);
@@ -41,6 +42,11 @@ void desk_retry_pressed(struct desk *desk, const char *channel, const char *thre
 /* Somebody spoke to us who may not: told once in ten minutes. */
 void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
                  const char *user, const char *reason);
+
+/* A sentence for one person: for their eyes only where Slack shows it so, else in the thread.
+ */
+void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
+               const char *sentence);
 
 /* A message was deleted in Slack: if it still waits, it is not answered. */
 void desk_deleted(struct desk *desk, const char *channel, const char *ts);

@@ -9,6 +9,7 @@
 #include "bot/courier.h"
 #include "bot/desk.h"
 #include "bot/dispatch.h"
+#include "bot/limit.h"
 #include "bot/loop.h"
 #include "bot/note.h"
 #include "bot/route.h"
@@ -22,6 +23,7 @@
 #define BENCH_PAUSE_MS 500
 #define YOUNG_THREAD_S 60
 #define CLICKS_MAX     64
+#define SENTENCE_BYTES 1024
 #define NO_WORDS       "(sent a file without words; its content is not available here)"
 
 struct pending;
@@ -29,6 +31,7 @@ struct pending;
 struct intake {
     struct app *app;
     struct route_guard *guard;
+    struct limit *limit;
     char *clicks[CLICKS_MAX]; /* recent action_ts + action_id + user: people double-click */
     size_t next_click;
     struct metric *envelopes;
@@ -66,6 +69,7 @@ struct intake *intake_new(struct app *app)
 
     intake->app = app;
     intake->guard = route_guard_new();
+    intake->limit = limit_new(metrics);
     intake->envelopes =
         metrics_counter(metrics, "envelopes_total", "", "Envelopes from Slack.");
     intake->unreadable = metrics_counter(metrics, "envelopes_unreadable_total", "",
@@ -96,6 +100,7 @@ void intake_free(struct intake *intake)
         free(intake->bench[i]);
     }
     route_guard_free(intake->guard);
+    limit_free(intake->limit);
     free(intake);
 }
 
@@ -117,6 +122,37 @@ static void ack_recorded(void *context, void *item)
     ack_now(intake, pending->delivery.origin, pending->envelope_id);
     histogram_observe_us(intake->ack_latency, clock_now_us() - pending->received_us);
     free(pending);
+}
+
+/*
+ * Whether the author has asked too often; then the message is marked so that nobody takes it
+ * up, and the author is told. Commands cost next to nothing, and one of them ends a run that
+ * costs: they are not counted, nor are admins, nor what was said while the bot was away.
+ */
+static bool refuses(struct intake *intake, const struct delivery *delivery,
+                    const struct ledger_entry *entry)
+{
+    struct config *config = app_config(intake->app);
+    struct limit_answer answer = { 0 };
+    AUTO_BUF struct buf sentence = { 0 };
+
+    if (entry->kind == LEDGER_KIND_MESSAGE && !delivery->on_settled &&
+        !route_is_admin(config, entry->user))
+        answer = limit_count(intake->limit, entry->user, config->access.rate_limit.requests,
+                             config->access.rate_limit.window_ms, clock_now_ms());
+    config_unref(config);
+    /* What cannot be marked would come back at the next start: better answered now. */
+    if (!answer.is_refused || !memory_cancel_message(intake->app->memory, entry->id))
+        return false;
+    log_info("rate limit: user=%s channel=%s ts=%s count=%lld of %lld", entry->user,
+             entry->channel, entry->ts, (long long)answer.count, (long long)answer.requests);
+    if (answer.is_told) {
+        buf_init(&sentence, SENTENCE_BYTES);
+        limit_print(&answer, &sentence);
+        desk_tell(intake->app->desk, entry->channel, entry->thread_ts, entry->user,
+                  buf_text(&sentence));
+    }
+    return true;
 }
 
 static void hand_on(struct app *app, struct ledger_entry *entry)
@@ -213,8 +249,8 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
         loop_post(intake->app->loop, ack_recorded, intake, pending);
     switch (outcome) {
     case LEDGER_NEW:
-        hand_on(intake->app, entry);
-        entry = NULL;
+        if (!refuses(intake, &delivery, entry))
+            hand_on(intake->app, take_ptr(&entry));
         settled = INTAKE_TAKEN;
         break;
     case LEDGER_DUPLICATE:

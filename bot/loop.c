@@ -168,7 +168,8 @@ static int answer_http(struct loop *loop, struct lws *wsi, const char *path)
     AUTO_FREE unsigned char *body = NULL;
 
     buf_init(&answer.body, HTTP_BODY_MAX_BYTES);
-    loop->callbacks.on_http(loop->callbacks.context, path, &answer);
+    loop->callbacks.on_http(loop->callbacks.context, path,
+                            lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0, &answer);
     body = xcalloc(1, LWS_PRE + answer.body.len + 1);
     memcpy(body + LWS_PRE, buf_text(&answer.body), answer.body.len);
     if (lws_add_http_common_headers(wsi, (unsigned)answer.status, answer.content_type,

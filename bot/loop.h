@@ -24,7 +24,7 @@ typedef void (*loop_fn)(void *context, void *item);
 
 /* What a request to the local listener gets. */
 struct loop_http_answer {
-    int status; /* 200, 404, 503 */
+    int status; /* 200, 202, 404, 405, 503 */
     const char *content_type;
     struct buf body;
 };
@@ -33,8 +33,9 @@ struct loop_callbacks {
     void (*on_signal)(void *context, int signal_number);
     /* lws_cancel_service() woke us: somebody's queue wants draining. */
     void (*on_wake)(void *context);
-    /* GET `path` on the listener; fill the answer. */
-    void (*on_http)(void *context, const char *path, struct loop_http_answer *answer);
+    /* GET or POST `path` on the listener; fill the answer. A body is not read. */
+    void (*on_http)(void *context, const char *path, bool is_post,
+                    struct loop_http_answer *answer);
     void *context;
 };
 

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
+#include "bot/commands.h"
 #include "slack/text.h"
 
 #define GUARD_SLOTS     256
@@ -17,6 +17,11 @@ static bool list_holds(const struct config_list *list, const char *id)
             return true;
     }
     return false;
+}
+
+bool route_is_admin(const struct config *config, const char *user)
+{
+    return list_holds(&config->access.admins, user);
 }
 
 static bool same(const char *a, const char *b)
@@ -45,7 +50,7 @@ static const char *refusal(const struct slack_event *event, const struct slack_i
                            const struct config *config)
 {
     const struct config_channel *channel = config_find_channel(config, event->channel);
-    bool is_admin = list_holds(&config->access.admins, event->user);
+    bool is_admin = route_is_admin(config, event->user);
 
     if (list_holds(&config->access.deny_users, event->user))
         return "you are on the list of people I do not answer";
@@ -112,33 +117,16 @@ static void place(const struct slack_event *event, const struct config *config,
     }
 }
 
-bool route_is_command(const char *word, size_t len)
+static void find_command(struct route *route, const struct slack_identity *self)
 {
-    static const char *const commands[] = { "help", "new", "stop", "status" };
+    AUTO_FREE char *line = commands_read(route->text, self->user_id);
+    const char *arguments;
+    const struct command *command = line ? commands_find(line, &arguments) : NULL;
 
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (strlen(commands[i]) == len && strncasecmp(commands[i], word, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void find_command(struct route *route)
-{
-    const char *text = route->text;
-    size_t len;
-
-    while (*text == ' ' || *text == '\n')
-        text++;
-    if (*text != '!')
-        return;
-    len = strspn(text + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    if (!route_is_command(text + 1, len))
+    if (!command)
         return;
     route->verdict = ROUTE_COMMAND;
-    route->argument = xstrndup(text + 1, len);
-    for (char *c = route->argument; *c; c++)
-        *c = (char)(*c | 0x20);
+    route->argument = xasprintf("%s%s%s", command->word, *arguments ? " " : "", arguments);
 }
 
 static void ignore(struct route *route, const char *reason)
@@ -177,7 +165,7 @@ static void route_message(const struct slack_event *event, const struct slack_id
     place(event, config, route);
     route->text = slack_text_to_plain(event->text, self->user_id);
     if (route->verdict == ROUTE_MESSAGE)
-        find_command(route);
+        find_command(route, self);
     if (route->verdict == ROUTE_MESSAGE && !*route->text && !event->has_files) {
         route->verdict = ROUTE_COMMAND; /* a bare mention asks what we are */
         route->argument = xstrdup("help");

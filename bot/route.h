@@ -39,15 +39,15 @@ struct route {
     char *parent;       /* key of the conversation it may start from, "" for none */
     char *parent_until; /* ... and up to which ts */
     char *text;         /* plain */
-    char *argument;     /* ROUTE_COMMAND: the word after "!"; ROUTE_RETRY: the ids */
+    char *argument;     /* ROUTE_COMMAND: "word arguments"; ROUTE_RETRY: the ids */
 };
 
 void route_event(const struct slack_event *event, const struct slack_identity *self,
                  const struct config *config, struct route *ret_route);
 void route_deinit(struct route *route); /* safe on a zeroed struct, and twice */
 
-/* True for a known chat command: "help", "new", "stop", "status". */
-bool route_is_command(const char *word, size_t len);
+/* Whether a user is among access.admins. */
+bool route_is_admin(const struct config *config, const char *user);
 
 /*
  * Counts messages of other bots in a row in one thread; a person's message starts anew. False

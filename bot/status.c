@@ -75,7 +75,16 @@ static void answer_status(struct app *app, struct loop_http_answer *answer)
     buf_append_char(&answer->body, '\n');
 }
 
-void status_answer_http(struct app *app, const char *path, struct loop_http_answer *answer)
+static void answer_refresh(struct app *app, bool is_post, struct loop_http_answer *answer)
+{
+    answer->status = is_post ? 202 : 405;
+    buf_append_text(&answer->body, is_post ? "looking\n" : "POST only\n");
+    if (is_post)
+        memory_refresh(app->memory);
+}
+
+void status_answer_http(struct app *app, const char *path, bool is_post,
+                        struct loop_http_answer *answer)
 {
     answer->status = 200;
     if (strcmp(path, "/healthz") == 0) {
@@ -89,9 +98,12 @@ void status_answer_http(struct app *app, const char *path, struct loop_http_answ
         metrics_print(app->metrics, &answer->body);
     } else if (strcmp(path, "/status") == 0) {
         answer_status(app, answer);
+    } else if (strcmp(path, "/memory/refresh") == 0) {
+        answer_refresh(app, is_post, answer);
     } else {
         answer->status = 404;
-        buf_append_text(&answer->body, "known: /healthz /readyz /metrics /status\n");
+        buf_append_text(&answer->body,
+                        "known: /healthz /readyz /metrics /status, POST /memory/refresh\n");
     }
 }
 

@@ -86,7 +86,7 @@ static int insert_unsaved(struct commit_job *job, struct db *db, struct err *err
     sqlite3_bind_int64(statement, 2, job->first_seq);
     sqlite3_bind_int64(statement, 3, job->unsaved->base_wall_s);
     sqlite3_bind_int64(statement, 4, job->unsaved->count);
-    sqlite3_bind_blob64(statement, 5, job->unsaved->bytes, job->unsaved->len, SQLITE_STATIC);
+    db_bind_secret_bytes(db, statement, 5, job->unsaved->bytes, job->unsaved->len);
     if (db_run(db, statement, "cannot keep turns", err) < 0)
         return -1;
     job->unsaved_id = db_last_id(db);
@@ -265,23 +265,28 @@ static int read_rows(struct db *db, struct unsaved_row *rows, size_t *ret_count,
     sqlite3_bind_int64(statement, 1, SNAPSHOT_STEP_ROWS);
     while ((rc = db_next(db, statement, "cannot read unsaved turns", err)) > 0) {
         struct unsaved_row *row = &rows[count++];
-        const void *bytes = sqlite3_column_blob(statement, 5);
-        uint32_t len = (uint32_t)sqlite3_column_bytes(statement, 5);
-        int64_t most = len / PACK_TURN_MIN_BYTES;
+        char *bytes = NULL;
+        size_t len = 0;
+        int64_t most;
 
+        if (db_column_secret_bytes(db, statement, 5, &bytes, &len, err) < 0) {
+            rc = -1;
+            count--;
+            sqlite3_reset(statement);
+            break;
+        }
+        most = (int64_t)len / PACK_TURN_MIN_BYTES;
         row->id = sqlite3_column_int64(statement, 0);
         row->claimed = sqlite3_column_int64(statement, 4);
         row->key = xstrdup((const char *)sqlite3_column_text(statement, 1));
         row->first_seq = sqlite3_column_int64(statement, 2);
         row->pack = (struct pack){
-            .bytes = xcalloc(1, len + 1),
-            .len = len,
-            .capacity = len + 1,
+            .bytes = bytes,
+            .len = (uint32_t)len,
+            .capacity = (uint32_t)len + 1,
             .count = (uint32_t)(row->claimed < 0 || row->claimed > most ? most : row->claimed),
             .base_wall_s = sqlite3_column_int64(statement, 3)
         };
-        if (len)
-            memcpy(row->pack.bytes, bytes, len);
     }
     *ret_count = count;
     return rc;
@@ -389,4 +394,75 @@ int commit_snapshot(struct commit_path *path, struct db *db, struct err *err)
     if (rc < 0 && err)
         *err = local;
     return rc;
+}
+
+static int flush_call(void *context, struct db *db, struct err *err)
+{
+    return commit_snapshot(context, db, err);
+}
+
+int commit_flush(struct commit_path *path, struct err *err)
+{
+    if (path->durability != MEMORY_DURABILITY_INTERVAL)
+        return 0;
+    return journal_call(path->journal, flush_call, path, err);
+}
+
+bool commit_notice_foreign(struct commit_path *path, struct db *db)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct err err = { 0 };
+    int64_t version = ops->foreign_version ? ops->foreign_version(path->store, db) : 0;
+
+    if (version == path->foreign_version)
+        return false;
+    path->foreign_version = version;
+    if (path->durability == MEMORY_DURABILITY_INTERVAL && commit_snapshot(path, db, &err) < 0)
+        log_warn("another process wrote, and a snapshot failed: unsaved conversations are read "
+                 "anew when one succeeds: %s",
+                 err.message);
+    conversations_mark_all_stale(path->conversations);
+    return true;
+}
+
+/* ---- whatever else is written ------------------------------------------------------------ */
+
+struct mutations_job {
+    struct journal_job base;
+    struct store *store;
+    struct store_mutation *mutations;
+    size_t count;
+};
+
+static int apply_mutations(struct journal_job *base, struct db *db, struct err *err)
+{
+    struct mutations_job *job = (struct mutations_job *)base;
+
+    return job->store->ops->apply(job->store, db, job->mutations, job->count, err);
+}
+
+static bool erases_turns(const struct store_mutation *mutations, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mutations[i].kind == STORE_TRIM_TURNS || mutations[i].kind == STORE_ERASE_TURN ||
+            mutations[i].kind == STORE_ERASE)
+            return true;
+    }
+    return false;
+}
+
+int commit_mutations(struct commit_path *path, struct store_mutation *mutations, size_t count,
+                     struct err *err)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct mutations_job job = { .base.apply = apply_mutations,
+                                 .store = path->store,
+                                 .mutations = mutations,
+                                 .count = count };
+
+    if (erases_turns(mutations, count) && commit_flush(path, err) < 0)
+        return -1;
+    if (ops->joins_journal)
+        return journal_run(path->journal, &job.base, err);
+    return ops->apply(path->store, NULL, mutations, count, err);
 }

@@ -38,6 +38,7 @@ struct commit_path {
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
     _Atomic int64_t unsaved_id;      /* the newest unsaved row of this process */
+    int64_t foreign_version;         /* journal thread: of the store, when last looked at */
     _Atomic int64_t snapshot_due_ms; /* CLOCK_FOREVER_MS: nothing is unsaved */
 };
 
@@ -46,6 +47,23 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
                  const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
                  size_t ledger_count, enum ledger_state state, struct err *err);
 int commit_reset(struct commit_path *path, const char *key, struct err *err);
+
+/*
+ * Applies a batch of mutations, all or nothing - through the journal when the store joins it -
+ * and waits for the commit; the results in the mutations are valid when it returns 0. For what
+ * is no turn of a running conversation: RAM does not learn of it (conversations_reload()). What
+ * erases first brings into the store what waits for a snapshot, so that none of it comes back
+ * later; who lists what to erase calls commit_flush() before.
+ */
+int commit_mutations(struct commit_path *path, struct store_mutation *mutations, size_t count,
+                     struct err *err);
+
+/* Brings everything unsaved into the store and waits. Any but the loop and the journal. */
+int commit_flush(struct commit_path *path, struct err *err);
+
+/* Another process may have written to the store: then what RAM holds is let go. True when it
+ * has. Journal thread, outside a transaction. */
+bool commit_notice_foreign(struct commit_path *path, struct db *db);
 
 /* Brings everything unsaved into the store. Safe to repeat after a failure. */
 int commit_snapshot(struct commit_path *path, struct db *db, struct err *err);

@@ -37,6 +37,8 @@ struct conversation {
     uint32_t charged; /* bytes counted for it */
     enum conversation_state state;
     bool stale;
+    struct store_summary *summary; /* one allocation with its texts; NULL: none */
+    uint32_t summary_bytes;
     char key[];
 };
 
@@ -94,6 +96,7 @@ struct conversations *conversations_new(struct store *store,
 static void conversation_free(struct conversation *conversation)
 {
     pack_deinit(&conversation->pack);
+    free(conversation->summary);
     free(conversation);
 }
 
@@ -197,6 +200,8 @@ static void charge_locked(struct conversations *set, struct conversation *conver
 
     if (conversation->pack.bytes)
         bytes += conversation->pack.capacity + MALLOC_HEAD_BYTES;
+    if (conversation->summary)
+        bytes += conversation->summary_bytes + MALLOC_HEAD_BYTES;
     atomic_fetch_add(&set->bytes, (int64_t)bytes - (int64_t)conversation->charged);
     conversation->charged = (uint32_t)bytes;
     metric_set(set->bytes_gauge, atomic_load(&set->bytes));
@@ -328,6 +333,8 @@ void conversations_note_saved(struct conversations *set, int64_t unsaved_id)
 
 struct loading {
     struct pack pack;
+    struct store_summary *summary;
+    size_t summary_bytes;
     struct err err;
     bool failed;
 };
@@ -340,6 +347,33 @@ static void load_turn(void *context, const struct memory_turn *turn)
         loading->failed = true;
 }
 
+static struct store_summary *copy_summary(const struct store_summary *summary,
+                                          size_t *ret_bytes)
+{
+    size_t source_bytes = strlen(summary->source) + 1;
+    size_t text_bytes = strlen(summary->text) + 1;
+    size_t pinned_bytes = strlen(summary->pinned) + 1;
+    size_t bytes = sizeof(*summary) + source_bytes + text_bytes + pinned_bytes;
+    struct store_summary *copy = xcalloc(1, bytes);
+    char *at = (char *)(copy + 1);
+
+    *copy = *summary;
+    copy->source = memcpy(at, summary->source, source_bytes);
+    copy->text = memcpy(at + source_bytes, summary->text, text_bytes);
+    copy->pinned = memcpy(at + source_bytes + text_bytes, summary->pinned, pinned_bytes);
+    *ret_bytes = bytes;
+    return copy;
+}
+
+/* The newest comes first. */
+static bool load_summary(void *context, const struct store_summary *summary)
+{
+    struct loading *loading = context;
+
+    loading->summary = copy_summary(summary, &loading->summary_bytes);
+    return false;
+}
+
 /* Without a lock: the conversation is pinned and LOADING, so nobody else touches it. */
 static int load(struct conversations *set, struct conversation *conversation, struct err *err)
 {
@@ -350,11 +384,15 @@ static int load(struct conversations *set, struct conversation *conversation, st
                        load_turn, &loading, &head, err);
 
     if (rc == 0 && loading.failed) {
-        *err = loading.err;
+        if (err)
+            *err = loading.err;
         rc = -1;
     }
+    if (rc == 0 && ops->summaries)
+        rc = ops->summaries(set->store, conversation->key, load_summary, &loading, err);
     if (rc < 0) {
         pack_deinit(&loading.pack);
+        free(loading.summary);
         return err_wrap(err, "conversation %s", conversation->key);
     }
     pack_deinit(&conversation->pack);
@@ -362,6 +400,9 @@ static int load(struct conversations *set, struct conversation *conversation, st
     conversation->last_seq = head.last_seq;
     conversation->window_seq = head.window_seq;
     conversation->lent = 0;
+    free(conversation->summary);
+    conversation->summary = loading.summary;
+    conversation->summary_bytes = (uint32_t)loading.summary_bytes;
     return 0;
 }
 
@@ -420,6 +461,7 @@ static int make_ready_locked(struct conversations *set, struct conversation *con
     }
     metric_add(set->misses, 1);
     conversation->state = CONVERSATION_LOADING;
+    conversation->stale = false; /* before the load: what changes from here on is not in it */
     pthread_mutex_unlock(&shard->lock);
 
     rc = load(set, conversation, err);
@@ -429,7 +471,6 @@ static int make_ready_locked(struct conversations *set, struct conversation *con
 
     pthread_mutex_lock(&shard->lock);
     conversation->state = rc == 0 ? CONVERSATION_READY : CONVERSATION_UNLOADED;
-    conversation->stale = false;
     charge_locked(set, conversation);
     pthread_cond_broadcast(&shard->loaded);
     return rc;
@@ -439,7 +480,8 @@ static void unpin_locked(struct conversations *set, struct conversation *convers
 {
     conversation->pins--;
     conversation->used_ms = clock_now_ms();
-    if (!conversation->pins && conversation->state == CONVERSATION_UNLOADED)
+    if ((conversation->stale && may_leave_locked(set, conversation)) ||
+        (!conversation->pins && conversation->state == CONVERSATION_UNLOADED))
         remove_locked(set, conversation);
 }
 
@@ -577,6 +619,86 @@ void conversation_mark_stale(struct conversations *set, struct conversation *con
     pthread_mutex_lock(&conversation->shard->lock);
     conversation->stale = true;
     pthread_mutex_unlock(&conversation->shard->lock);
+}
+
+void conversation_set_summary(struct conversations *set, struct conversation *conversation,
+                              const struct store_summary *summary)
+{
+    size_t bytes = 0;
+    struct store_summary *copy = summary ? copy_summary(summary, &bytes) : NULL;
+
+    pthread_mutex_lock(&conversation->shard->lock);
+    free(conversation->summary);
+    conversation->summary = copy;
+    conversation->summary_bytes = (uint32_t)bytes;
+    charge_locked(set, conversation);
+    pthread_mutex_unlock(&conversation->shard->lock);
+    keep_within_limit(set);
+}
+
+bool conversation_visit_summary(const struct conversation *conversation, store_summary_fn visit,
+                                void *context)
+{
+    bool is_there;
+
+    pthread_mutex_lock(&conversation->shard->lock);
+    is_there = conversation->summary != NULL;
+    if (is_there)
+        visit(context, conversation->summary);
+    pthread_mutex_unlock(&conversation->shard->lock);
+    return is_there;
+}
+
+static void let_go(struct conversations *set, const char *key, bool is_erased)
+{
+    uint64_t hash = XXH3_64bits(key, strlen(key));
+    struct shard *shard = &set->shards[hash & (SHARD_COUNT - 1)];
+    struct conversation *conversation;
+
+    pthread_mutex_lock(&shard->lock);
+    conversation = find_locked(shard, (uint32_t)(hash >> SHARD_BITS), key);
+    if (conversation && may_leave_locked(set, conversation)) {
+        remove_locked(set, conversation);
+    } else if (conversation) {
+        conversation->stale = true;
+        if (is_erased && conversation->state == CONVERSATION_READY) {
+            pack_deinit(&conversation->pack);
+            free(conversation->summary);
+            conversation->summary = NULL;
+            conversation->lent = 0;
+            charge_locked(set, conversation);
+        }
+    }
+    pthread_mutex_unlock(&shard->lock);
+}
+
+void conversations_reload(struct conversations *set, const char *key)
+{
+    let_go(set, key, false);
+}
+
+void conversations_drop(struct conversations *set, const char *key)
+{
+    let_go(set, key, true);
+}
+
+void conversations_mark_all_stale(struct conversations *set)
+{
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        struct shard *shard = &set->shards[i];
+        struct conversation *conversation;
+        struct conversation *newer;
+
+        pthread_mutex_lock(&shard->lock);
+        for (conversation = shard->oldest; conversation; conversation = newer) {
+            newer = conversation->newer;
+            if (may_leave_locked(set, conversation))
+                remove_locked(set, conversation);
+            else
+                conversation->stale = true;
+        }
+        pthread_mutex_unlock(&shard->lock);
+    }
 }
 
 void conversations_get_figures(const struct conversations *set,

@@ -68,8 +68,30 @@ void conversation_append(struct conversations *set, struct conversation *convers
 void conversation_reset(struct conversations *set, struct conversation *conversation,
                         int64_t window_seq);
 
+/*
+ * The newest summary is loaded with the conversation and stays with it in RAM. Replaces it,
+ * after the store has it; NULL: there is none any more.
+ */
+void conversation_set_summary(struct conversations *set, struct conversation *conversation,
+                              const struct store_summary *summary);
+
+/* Calls `visit` with it, as conversation_visit() does; false when there is none. */
+bool conversation_visit_summary(const struct conversation *conversation, store_summary_fn visit,
+                                void *context);
+
 /* Another process has continued it: the next pin loads it anew. */
 void conversation_mark_stale(struct conversations *set, struct conversation *conversation);
+
+/*
+ * The store has other contents than RAM, by whoever changed it. reload: it leaves RAM or, while
+ * somebody holds the pin, is loaded anew at the next one. drop: the same, and its text leaves
+ * RAM at once although it is pinned: it was erased. A key that is not in RAM is no error.
+ */
+void conversations_reload(struct conversations *set, const char *key);
+void conversations_drop(struct conversations *set, const char *key);
+
+/* conversations_reload() of all: another process has written to the store. */
+void conversations_mark_all_stale(struct conversations *set);
 
 /* Every unsaved_id up to this one is in the store. */
 void conversations_note_saved(struct conversations *set, int64_t unsaved_id);

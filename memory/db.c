@@ -4,163 +4,30 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "memory/schema.h"
+#include "memory/vault.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define SCRUB_WAIT_MS   1000
+#define SCRUB_PAGES     "20000" /* what is left is zeroed all the same */
+#define BACKUP_PAGES    256
+#define OPENED_MAX      8
+#define SEALED_SETTING  "sealed"
+#define SEALED_TEXT     "threadkeeper"
 
 struct db {
     sqlite3 *handle;
     char *path;
     sqlite3_stmt *statements[DB_STATEMENT_COUNT];
     int wal_pages;
-};
-
-/*
- * The schema, oldest step first; step i brings user_version from i to i + 1. A released step is
- * never edited.
- *
- * ledger: few b-trees, for each costs every insert. The dedupe indexes begin with what grows
- * (ts), so that inserts meet at their right edge. Ids stay ascending without AUTOINCREMENT
- * because pruning never deletes the newest row.
- * turn: in order of arrival with an index beside it; clustering by conversation would dirty a
- * page of its own for each row and group commit would no longer help.
- */
-static const char *const migrations[] = {
-    "CREATE TABLE ledger("
-    " id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, state INTEGER NOT NULL,"
-    " event_id TEXT NOT NULL, team TEXT NOT NULL, channel TEXT NOT NULL, ts TEXT NOT NULL,"
-    " thread_ts TEXT NOT NULL, user TEXT NOT NULL, conversation TEXT NOT NULL,"
-    " reply_thread TEXT NOT NULL, text TEXT NOT NULL, attributes TEXT NOT NULL,"
-    " run_id TEXT NOT NULL, reply_state TEXT NOT NULL, attempts INTEGER NOT NULL,"
-    " received_wall_us INTEGER NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX ledger_event ON ledger(event_id) WHERE event_id <> '';"
-    "CREATE UNIQUE INDEX ledger_message ON ledger(ts, channel, team) WHERE ts <> '';"
-    "CREATE INDEX ledger_pending ON ledger(id) WHERE state <= 1;"
-    "CREATE TABLE engaged("
-    " thread_ts TEXT NOT NULL, channel TEXT NOT NULL, team TEXT NOT NULL,"
-    " last_wall_s INTEGER NOT NULL,"
-    " PRIMARY KEY(thread_ts, channel, team)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE unsaved("
-    " id INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL,"
-    " first_seq INTEGER NOT NULL,"
-    " base_wall_s INTEGER NOT NULL, count INTEGER NOT NULL, turns BLOB NOT NULL) STRICT;"
-    "CREATE TABLE conversation("
-    " id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, last_seq INTEGER NOT NULL,"
-    " window_seq INTEGER NOT NULL, used_wall_s INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE turn("
-    " id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    " role INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL,"
-    " slack_ts TEXT NOT NULL, at_wall_s INTEGER NOT NULL, tokens INTEGER NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX turn_seq ON turn(conversation, seq);",
-};
-
-#define SCHEMA_VERSION ((int)ARRAY_LEN(migrations))
-
-#define ENTRY_COLUMNS                                                               \
-    "id, kind, state, event_id, team, channel, ts, thread_ts, user, conversation, " \
-    "reply_thread, text, attributes, run_id, reply_state, attempts, received_wall_us "
-
-static const struct {
-    const char *sql;
-    bool reads; /* prepared for readers too */
-} statement_table[DB_STATEMENT_COUNT] = {
-    [DB_BEGIN] = { "BEGIN IMMEDIATE", false },
-    [DB_COMMIT] = { "COMMIT", false },
-
-    /* RECEIVED and RUNNING are 0 and 1: "state <= 1" is spelt as in ledger_pending. */
-    [DB_ENTRY_INSERT] = { "INSERT INTO ledger(kind, state, event_id, team, channel, ts,"
-                          " thread_ts, user, conversation, reply_thread, text, attributes,"
-                          " run_id, reply_state, attempts, received_wall_us)"
-                          " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,'','',0,?) ON CONFLICT DO NOTHING",
-                          false },
-    [DB_ENTRY_STATE] = { "SELECT state FROM ledger WHERE id = ?", false },
-    [DB_ENTRY_SET_RUNNING] = { "UPDATE ledger SET state = 1, run_id = ?2, reply_state = '',"
-                               " attempts = attempts + 1 WHERE id = ?1",
-                               false },
-    [DB_ENTRY_SET_REPLY] = { "UPDATE ledger SET reply_state = ?2 WHERE id = ?1", false },
-    [DB_ENTRY_SET_STATE] = { "UPDATE ledger SET state = ?2, run_id = '', reply_state = ''"
-                             " WHERE id = ?1",
-                             false },
-    [DB_ENTRY_FIND] = { "SELECT " ENTRY_COLUMNS "FROM ledger WHERE id = ?", true },
-    [DB_ENTRIES_PENDING] = { "SELECT " ENTRY_COLUMNS "FROM ledger INDEXED BY ledger_pending"
-                             " WHERE state <= 1 AND id > ? ORDER BY id LIMIT ?",
-                             true },
-    [DB_ENTRIES_PENDING_COUNT] = { "SELECT count(*) FROM ledger INDEXED BY ledger_pending"
-                                   " WHERE state <= 1",
-                                   false },
-    [DB_ENTRIES_SCAN] = { "SELECT id, state, received_wall_us FROM ledger"
-                          " WHERE id > ?1 AND id < (SELECT max(id) FROM ledger)"
-                          " ORDER BY id LIMIT ?2",
-                          false },
-    [DB_ENTRY_DELETE] = { "DELETE FROM ledger WHERE id = ?", false },
-    [DB_ENGAGED_FIND] = { "SELECT 1 FROM engaged WHERE thread_ts = ? AND channel = ?"
-                          " AND team = ?",
-                          false },
-    /* A thread in use is rewritten once an hour, not at every message. */
-    [DB_ENGAGED_SET] = { "INSERT INTO engaged(thread_ts, channel, team, last_wall_s)"
-                         " VALUES(?,?,?,?) ON CONFLICT DO UPDATE"
-                         " SET last_wall_s = excluded.last_wall_s"
-                         " WHERE excluded.last_wall_s > last_wall_s + 3600",
-                         false },
-    [DB_ENGAGED_SCAN] = { "SELECT thread_ts, channel, team, last_wall_s FROM engaged"
-                          " WHERE (thread_ts, channel, team) > (?1, ?2, ?3)"
-                          " ORDER BY thread_ts, channel, team LIMIT 1",
-                          false },
-    [DB_ENGAGED_DELETE] = { "DELETE FROM engaged WHERE thread_ts = ? AND channel = ?"
-                            " AND team = ?",
-                            false },
-
-    /* Backwards along the dedupe index, whose first column is the ts. The thread is the one
-     * that a message stands in or, when it opens one, the one it is answered in. */
-    [DB_PLACES_SCAN] = { "SELECT team, channel,"
-                         " CASE thread_ts WHEN '' THEN reply_thread ELSE thread_ts END, ts"
-                         " FROM ledger INDEXED BY ledger_message"
-                         " WHERE ts >= ?1 AND ts <> '' AND received_wall_us < ?2"
-                         " AND channel <> ?3 ORDER BY ts DESC LIMIT ?4",
-                         true },
-    [DB_PLACES_LAST] = { "SELECT received_wall_us FROM ledger INDEXED BY ledger_message"
-                         " WHERE ts <> '' AND received_wall_us < ?1 AND channel <> ?2"
-                         " ORDER BY ts DESC LIMIT 1",
-                         true },
-
-    [DB_UNSAVED_INSERT] = { "INSERT INTO unsaved(conversation, first_seq, base_wall_s, count,"
-                            " turns) VALUES(?,?,?,?,?)",
-                            false },
-    [DB_UNSAVED_SCAN] = { "SELECT id, conversation, first_seq, base_wall_s, count, turns"
-                          " FROM unsaved ORDER BY id LIMIT ?",
-                          false },
-    [DB_UNSAVED_DELETE] = { "DELETE FROM unsaved WHERE id <= ?", false },
-
-    [DB_CONVERSATION_TOUCH] = { "INSERT INTO conversation(key, last_seq, window_seq,"
-                                " used_wall_s) VALUES(?1, ?2, 0, ?3)"
-                                " ON CONFLICT(key) DO UPDATE SET"
-                                " last_seq = max(last_seq, excluded.last_seq),"
-                                " used_wall_s = max(used_wall_s, excluded.used_wall_s)"
-                                " RETURNING id",
-                                false },
-    [DB_CONVERSATION_FIND] = { "SELECT id, last_seq, window_seq FROM conversation"
-                               " WHERE key = ?",
-                               true },
-    [DB_CONVERSATION_WINDOW] = { "INSERT INTO conversation(key, last_seq, window_seq,"
-                                 " used_wall_s) VALUES(?1, 0, ?2, ?3)"
-                                 " ON CONFLICT(key) DO UPDATE SET"
-                                 " window_seq = max(window_seq, excluded.window_seq)",
-                                 false },
-    [DB_CONVERSATION_ERASE] = { "DELETE FROM conversation WHERE id = ?", false },
-    [DB_TURN_INSERT] = { "INSERT INTO turn(conversation, seq, role, author, text, slack_ts,"
-                         " at_wall_s, tokens) VALUES(?,?,?,?,?,?,?,?)"
-                         " ON CONFLICT DO NOTHING",
-                         false },
-    [DB_TURN_FIND] = { "SELECT role, text FROM turn WHERE conversation = ? AND seq = ?",
-                       false },
-    /* Backwards along the index, so that only what is wanted is read. */
-    [DB_TURNS_LOAD] = { "SELECT seq, role, author, text, slack_ts, at_wall_s, tokens FROM"
-                        " (SELECT * FROM turn WHERE conversation = ? AND seq >= ?"
-                        "  ORDER BY seq DESC LIMIT ?) ORDER BY seq",
-                        true },
-    [DB_TURNS_TRIM] = { "DELETE FROM turn WHERE conversation = ? AND seq < ?", false },
+    enum db_role role;
+    struct vault *vault;
+    char *opened[OPENED_MAX]; /* a ring: what db_column_secret() lent */
+    size_t opened_next;
 };
 
 /*
@@ -237,9 +104,9 @@ static int migrate_one(struct db *db, struct err *err)
         return -1;
     if (read_version(db, &version, err) < 0)
         goto undo;
-    if (version < SCHEMA_VERSION) {
+    if (version < schema_version) {
         set_version = xasprintf("PRAGMA user_version=%d", version + 1);
-        if (execute(db, migrations[version], "cannot migrate", err) < 0 ||
+        if (execute(db, schema_steps[version], "cannot migrate", err) < 0 ||
             execute(db, set_version, "cannot migrate", err) < 0)
             goto undo;
     }
@@ -257,12 +124,12 @@ static int migrate(struct db *db, struct err *err)
     for (;;) {
         if (read_version(db, &version, err) < 0)
             return -1;
-        if (version > SCHEMA_VERSION || version < 0)
+        if (version > schema_version || version < 0)
             return err_set(err, ERR_SYSTEM,
                            "%s has schema %d, this program knows up to %d: it was written by a "
                            "newer threadkeeper; install that one again or move the file away",
-                           db->path, version, SCHEMA_VERSION);
-        if (version == SCHEMA_VERSION)
+                           db->path, version, schema_version);
+        if (version == schema_version)
             return 0;
         if (migrate_one(db, err) < 0)
             return -1;
@@ -279,19 +146,6 @@ static int remember_wal_pages(void *context, sqlite3 *handle, const char *name, 
     return SQLITE_OK;
 }
 
-static int prepare(struct db *db, enum db_role role, struct err *err)
-{
-    for (int i = 0; i < DB_STATEMENT_COUNT; i++) {
-        if (role == DB_ROLE_READER && !statement_table[i].reads)
-            continue;
-        if (sqlite3_prepare_v3(db->handle, statement_table[i].sql, -1,
-                               SQLITE_PREPARE_PERSISTENT, &db->statements[i],
-                               NULL) != SQLITE_OK)
-            return fail(db, "cannot prepare a statement", err);
-    }
-    return 0;
-}
-
 /* SQLite would create the file with the umask's mode; -wal and -shm take the file's. */
 static int create_private(const char *path, struct err *err)
 {
@@ -300,22 +154,36 @@ static int create_private(const char *path, struct err *err)
     return fd < 0 ? err_set_errno(err, ERR_SYSTEM, "cannot open %s", path) : 0;
 }
 
+/* RAM only: no log, no file, nothing to sync. */
+static int set_up_private(struct db *db, struct err *err)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
+
+    if (sqlite3_open_v2(":memory:", &db->handle, flags, NULL) != SQLITE_OK)
+        return fail(db, "cannot open", err);
+    if (migrate(db, err) < 0)
+        return -1;
+    return execute(db, "CREATE INDEX conversation_oldest ON conversation(kept_wall_s, id)",
+                   "cannot set up", err);
+}
+
 static int set_up(struct db *db, enum db_role role, struct err *err)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
 
+    if (role == DB_ROLE_PRIVATE)
+        return set_up_private(db, err);
     if (role == DB_ROLE_WRITER && create_private(db->path, err) < 0)
         return -1;
     if (sqlite3_open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK)
         return fail(db, "cannot open", err);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     if (role == DB_ROLE_READER)
-        return execute(db, reader_pragmas, "cannot set up", err) < 0 ? -1
-                                                                     : prepare(db, role, err);
-    if (execute(db, writer_pragmas, "cannot set up", err) < 0 || migrate(db, err) < 0)
+        return execute(db, reader_pragmas, "cannot set up", err);
+    if (execute(db, writer_pragmas, "cannot set up", err) < 0)
         return -1;
     sqlite3_wal_hook(db->handle, remember_wal_pages, db);
-    return prepare(db, role, err);
+    return migrate(db, err);
 }
 
 int db_open(const char *path, enum db_role role, struct db **ret_db, struct err *err)
@@ -323,6 +191,7 @@ int db_open(const char *path, enum db_role role, struct db **ret_db, struct err 
     struct db *db = xcalloc(1, sizeof(*db));
 
     db->path = xstrdup(path);
+    db->role = role;
     if (set_up(db, role, err) < 0) {
         db_close(db);
         return -1;
@@ -338,14 +207,23 @@ void db_close(struct db *db)
     for (int i = 0; i < DB_STATEMENT_COUNT; i++)
         sqlite3_finalize(db->statements[i]);
     sqlite3_close(db->handle);
+    for (size_t i = 0; i < OPENED_MAX; i++)
+        free(db->opened[i]);
     free(db->path);
     free(db);
 }
 
+/* Most connections use few of them: each costs a few KB. */
 sqlite3_stmt *db_statement(struct db *db, enum db_statement which)
 {
-    sqlite3_reset(db->statements[which]);
-    return db->statements[which];
+    sqlite3_stmt **statement = &db->statements[which];
+
+    if (*statement)
+        sqlite3_reset(*statement);
+    else
+        sqlite3_prepare_v3(db->handle, schema_statement(which), -1, SQLITE_PREPARE_PERSISTENT,
+                           statement, NULL);
+    return *statement;
 }
 
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text)
@@ -353,10 +231,114 @@ void db_bind_text(sqlite3_stmt *statement, int index, const char *text)
     sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
+const char *db_column_text(sqlite3_stmt *statement, int column)
+{
+    const unsigned char *text = sqlite3_column_text(statement, column);
+
+    return text ? (const char *)text : "";
+}
+
+/* Plain text must not look sealed: the mark's first byte, which nobody types, goes. */
+static const char *without_mark(const char *text)
+{
+    while (vault_is_sealed(text))
+        text++;
+    return text;
+}
+
+size_t db_bind_secret(struct db *db, sqlite3_stmt *statement, int index, const char *text)
+{
+    char *sealed;
+    size_t len;
+
+    if (!db->vault || !*text) {
+        text = without_mark(text);
+        len = strlen(text);
+        sqlite3_bind_text64(statement, index, text, len, SQLITE_TRANSIENT, SQLITE_UTF8);
+        return len;
+    }
+    sealed = vault_seal(db->vault, text, strlen(text));
+    len = strlen(sealed);
+    sqlite3_bind_text64(statement, index, sealed, len, free, SQLITE_UTF8);
+    return len;
+}
+
+const char *db_column_secret(struct db *db, sqlite3_stmt *statement, int column,
+                             struct err *err)
+{
+    const char *stored = db_column_text(statement, column);
+    char *text = NULL;
+
+    if (!vault_is_sealed(stored))
+        return stored;
+    if (vault_open_text(db->vault, stored, &text, err) < 0)
+        return NULL;
+    free(db->opened[db->opened_next]);
+    db->opened[db->opened_next] = text;
+    db->opened_next = (db->opened_next + 1) % OPENED_MAX;
+    return text;
+}
+
+void db_bind_secret_bytes(struct db *db, sqlite3_stmt *statement, int index, const void *bytes,
+                          size_t len)
+{
+    char *sealed;
+
+    if (!db->vault) {
+        sqlite3_bind_blob64(statement, index, bytes, len, SQLITE_TRANSIENT);
+        return;
+    }
+    sealed = vault_seal(db->vault, bytes, len);
+    sqlite3_bind_blob64(statement, index, sealed, strlen(sealed), free);
+}
+
+int db_column_secret_bytes(struct db *db, sqlite3_stmt *statement, int column, char **ret_bytes,
+                           size_t *ret_len, struct err *err)
+{
+    const void *stored = sqlite3_column_blob(statement, column);
+    size_t len = (size_t)sqlite3_column_bytes(statement, column);
+
+    return vault_open_bytes(db->vault, stored ? stored : "", len, ret_bytes, ret_len, err);
+}
+
+/* 1 there is a sealed text and it opens, 0 there is none, -1. */
+static int check_seal(struct db *db, struct err *err)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_SETTING_GET);
+    int rc;
+
+    db_bind_text(statement, 1, SEALED_SETTING);
+    rc = db_next(db, statement, "cannot read the settings", err);
+    if (rc > 0 && !db_column_secret(db, statement, 0, err))
+        rc = -1;
+    sqlite3_reset(statement);
+    return rc < 0 ? err_wrap(err, "%s", db->path) : rc;
+}
+
+int db_set_vault(struct db *db, struct vault *vault, struct err *err)
+{
+    sqlite3_stmt *statement;
+    int rc;
+
+    db->vault = vault;
+    if (db->role == DB_ROLE_READER)
+        return 0;
+    rc = check_seal(db, err);
+    if (rc != 0 || !vault)
+        return rc < 0 ? -1 : 0;
+    statement = db_statement(db, DB_SETTING_SET);
+    db_bind_text(statement, 1, SEALED_SETTING);
+    db_bind_secret(db, statement, 2, SEALED_TEXT);
+    return db_run(db, statement, "cannot keep a setting", err);
+}
+
 int db_next(struct db *db, sqlite3_stmt *statement, const char *what, struct err *err)
 {
-    int rc = sqlite3_step(statement);
+    int rc;
 
+    if (!statement) /* the connection remembers why it was not prepared */
+        return fail(db, what, err);
+    rc = sqlite3_step(statement);
     if (rc == SQLITE_ROW)
         return 1;
     if (rc == SQLITE_DONE) {
@@ -403,6 +385,31 @@ void db_rollback(struct db *db)
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
+static int64_t file_bytes(const char *path, const char *suffix)
+{
+    AUTO_FREE char *name = xasprintf("%s%s", path, suffix);
+    struct stat info;
+
+    return stat(name, &info) == 0 ? (int64_t)info.st_blocks * 512 : 0;
+}
+
+int64_t db_bytes(struct db *db)
+{
+    int64_t figures[3] = { 0 };
+    static const enum db_statement which[] = { DB_PAGE_COUNT, DB_FREE_COUNT, DB_PAGE_SIZE };
+
+    if (db->role != DB_ROLE_PRIVATE)
+        return file_bytes(db->path, "") + file_bytes(db->path, "-wal");
+    for (size_t i = 0; i < ARRAY_LEN(which); i++) {
+        sqlite3_stmt *statement = db_statement(db, which[i]);
+
+        if (db_next(db, statement, "cannot count pages", NULL) > 0)
+            figures[i] = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return (figures[0] - figures[1]) * figures[2];
+}
+
 int db_wal_pages(const struct db *db)
 {
     return db->wal_pages;
@@ -420,4 +427,82 @@ void db_checkpoint(struct db *db, bool truncate)
         copied >= in_log)
         db->wal_pages = 0;
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+}
+
+int db_scrub(struct db *db, struct err *err)
+{
+    int in_log = 0;
+    int rc;
+
+    if (execute(db, "PRAGMA incremental_vacuum(" SCRUB_PAGES ")", "cannot give space back",
+                err) < 0)
+        return -1;
+    sqlite3_busy_timeout(db->handle, SCRUB_WAIT_MS);
+    rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, NULL);
+    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    if (rc != SQLITE_OK)
+        return fail(db, "cannot empty the log", err);
+    db->wal_pages = 0;
+    return 0;
+}
+
+/* ---- copying ----------------------------------------------------------------------------- */
+
+static int copy_pages(struct db *db, sqlite3 *to,
+                      void (*progress)(void *context, int64_t done, int64_t total),
+                      void *context, struct err *err)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", db->handle, "main");
+    int rc;
+
+    if (!backup)
+        return err_set(err, ERR_SYSTEM, "cannot begin a backup: %s", sqlite3_errmsg(to));
+    do {
+        rc = sqlite3_backup_step(backup, BACKUP_PAGES);
+        if (progress)
+            progress(context,
+                     sqlite3_backup_pagecount(backup) - sqlite3_backup_remaining(backup),
+                     sqlite3_backup_pagecount(backup));
+    } while (rc == SQLITE_OK);
+    sqlite3_backup_finish(backup);
+    return rc == SQLITE_DONE
+               ? 0
+               : err_set(err, ERR_SYSTEM, "cannot write a backup: %s", sqlite3_errmsg(to));
+}
+
+/* The read transaction holds one state of the file: without it every commit of the journal
+ * would begin the copy anew. */
+static int copy_state(struct db *db, const char *path,
+                      void (*progress)(void *context, int64_t done, int64_t total),
+                      void *context, struct err *err)
+{
+    sqlite3 *to = NULL;
+    int rc;
+
+    if (execute(db, "BEGIN; SELECT 1 FROM sqlite_schema", "cannot begin a backup", err) < 0)
+        return -1;
+    if (sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK)
+        rc = copy_pages(db, to, progress, context, err);
+    else
+        rc = err_set(err, ERR_SYSTEM, "cannot open %s: %s", path, sqlite3_errmsg(to));
+    sqlite3_close(to);
+    db_rollback(db);
+    return rc;
+}
+
+int db_backup(struct db *db, const char *path,
+              void (*progress)(void *context, int64_t done, int64_t total), void *context,
+              struct err *err)
+{
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "cannot make %s",
+                             path);
+    if (copy_state(db, path, progress, context, err) < 0) {
+        unlink(path);
+        return -1;
+    }
+    return fsync(fd) == 0 ? 0 : err_set_errno(err, ERR_SYSTEM, "cannot write %s", path);
 }

@@ -1,9 +1,9 @@
 /*
  * db.h - one connection to threadkeeper.db: pragmas, schema, prepared statements.
  *
- * The writer creates the file (0600), brings the schema up to date (numbered steps against
- * PRAGMA user_version, one transaction each) and prepares every statement; a reader prepares
- * only those that read. Both use WAL; the writer syncs at each commit (synchronous=FULL), so
+ * The writer creates the file (0600) and brings the schema up to date (numbered steps against
+ * PRAGMA user_version, one transaction each). A statement is prepared when it is first asked
+ * for. Writer and readers use WAL; the writer syncs at each commit (synchronous=FULL), so
  * what db_commit() reports is on the disk.
  *
  * Owns:    the connection and its statements.
@@ -25,7 +25,11 @@
 
 #define DB_FILE_NAME "threadkeeper.db"
 
-enum db_role { DB_ROLE_WRITER, DB_ROLE_READER };
+enum db_role {
+    DB_ROLE_WRITER,
+    DB_ROLE_READER,
+    DB_ROLE_PRIVATE, /* in RAM, for this connection alone; `path` is only its name */
+};
 
 enum db_statement {
     DB_BEGIN,
@@ -55,26 +59,104 @@ enum db_statement {
     DB_CONVERSATION_TOUCH,
     DB_CONVERSATION_FIND,
     DB_CONVERSATION_WINDOW,
+    DB_CONVERSATION_SUBTRACT,
     DB_CONVERSATION_ERASE,
+    DB_CONVERSATIONS_SCAN,
+    DB_CONVERSATION_OLDEST,
+    DB_CONVERSATION_SIZE,
+    DB_CONVERSATIONS_LIST,
+    DB_CONVERSATIONS_LIST_USER,
+
     DB_TURN_INSERT,
     DB_TURN_FIND,
     DB_TURNS_LOAD,
-    DB_TURNS_TRIM,
+    DB_TURNS_RANGE,
+    DB_TURNS_RANGE_FIRST,
+    DB_TURNS_ERASE,
+    DB_TURNS_SWEEP,
+    DB_SPEAKER_INSERT,
+    DB_SPEAKERS_PRUNE,
+    DB_SPEAKERS_ERASE,
+    DB_HOUR_SET,
+    DB_HOUR_FIRST_TURN,
+    DB_HOURS_PRUNE,
+
+    DB_SUMMARY_SET,
+    DB_SUMMARIES_DROP,
+    DB_SUMMARIES_LIST,
+
+    DB_FIELD_SET,
+    DB_FIELD_FIND,
+    DB_FIELDS_LIST,
+    DB_FIELDS_LIST_ONE,
+    DB_FIELDS_EXPIRE,
+    DB_FIELD_DELETE,
+    DB_FIELDS_CLEAR,
+    DB_FIELDS_ERASE,
+    DB_FIELDS_SWEEP,
+
+    DB_ITEM_SET,
+    DB_ITEM_DELETE,
+    DB_ITEMS_DELETE,
+    DB_ITEMS_LIST,
+
+    DB_VALUE_SET,
+    DB_VALUE_FIND,
+    DB_VALUE_EXPIRE,
+    DB_VALUE_DELETE,
+    DB_VALUES_DELETE,
+    DB_VALUES_LIST,
+    DB_VALUES_SWEEP,
+
+    DB_SETTING_GET,
+    DB_SETTING_SET,
+    DB_STATS,
+    DB_DATA_VERSION,
+    DB_PAGE_COUNT,
+    DB_FREE_COUNT,
+    DB_PAGE_SIZE,
 
     DB_STATEMENT_COUNT
 };
 
 struct db;
+struct vault;
 
 /* A reader expects a file that a writer has opened before. */
 int db_open(const char *path, enum db_role role, struct db **ret_db, struct err *err);
 void db_close(struct db *db); /* NULL is fine */
 
-/* The prepared statement, reset and without bindings of its last use. Borrowed. */
+/* The prepared statement, reset; parameters keep what they were bound to. Borrowed. NULL when
+ * it cannot be prepared: binding does nothing then, and db_next() says why. */
 sqlite3_stmt *db_statement(struct db *db, enum db_statement which);
 
 /* Binds a string that stays valid until the statement is reset. */
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
+
+/* A column's text, "" for NULL. Borrowed until the statement is stepped or reset. */
+const char *db_column_text(sqlite3_stmt *statement, int column);
+
+/*
+ * Texts that are sealed at rest when a key is configured. Binding returns the number of bytes
+ * that will stand in the file; `text` may go afterwards. What is read is borrowed until the
+ * statement is stepped or reset or eight others were read; NULL and `err` when it is sealed and
+ * does not open. What was stored before there was a key is read as it stands.
+ */
+size_t db_bind_secret(struct db *db, sqlite3_stmt *statement, int index, const char *text);
+const char *db_column_secret(struct db *db, sqlite3_stmt *statement, int column,
+                             struct err *err);
+
+/* The same for bytes; the reader frees what it gets. */
+void db_bind_secret_bytes(struct db *db, sqlite3_stmt *statement, int index, const void *bytes,
+                          size_t len);
+int db_column_secret_bytes(struct db *db, sqlite3_stmt *statement, int column, char **ret_bytes,
+                           size_t *ret_len, struct err *err);
+
+/*
+ * `vault` (borrowed, may be NULL) for these. A writer also checks that it fits: a file
+ * that was ever sealed is ERR_INPUT without its key or with another one.
+ */
+int db_set_vault(struct db *db, struct vault *vault, struct err *err);
 
 /* Steps a statement that gives no row to its end and resets it. `what` opens the message. */
 int db_run(struct db *db, sqlite3_stmt *statement, const char *what, struct err *err);
@@ -90,6 +172,9 @@ int db_begin(struct db *db, struct err *err); /* IMMEDIATE */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db); /* also when SQLite has rolled back by itself */
 
+/* What it takes on the disk, its log included; in RAM: its pages. */
+int64_t db_bytes(struct db *db);
+
 /* Frames in the write-ahead log after the last commit of this connection. */
 int db_wal_pages(const struct db *db);
 
@@ -99,5 +184,20 @@ int db_wal_pages(const struct db *db);
  * next time; that is no error, and a failure costs nothing but space.
  */
 void db_checkpoint(struct db *db, bool truncate);
+
+/*
+ * After erasing, outside of a transaction: gives free pages back to the file system and empties
+ * the log, so that erased bytes are in no file. ERR_TEMP when a reader is in the way: again
+ * later.
+ */
+int db_scrub(struct db *db, struct err *err);
+
+/*
+ * Writes a copy of everything, as it stands now, to a new file at `path` (0600), while others
+ * read and write. ERR_INPUT when there is something at `path`. `progress` may be NULL.
+ */
+int db_backup(struct db *db, const char *path,
+              void (*progress)(void *context, int64_t done, int64_t total), void *context,
+              struct err *err);
 
 #endif

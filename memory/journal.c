@@ -26,8 +26,7 @@ struct journal {
     struct db *db;
     struct queue *queue;
     pthread_t thread;
-    journal_upkeep_fn upkeep;
-    void *upkeep_context;
+    struct journal_hooks hooks;
     _Atomic int64_t due_ms;
     bool failing; /* the last commit failed, and that is logged */
 
@@ -147,6 +146,8 @@ static void process(struct journal *journal, struct journal_job **jobs, size_t c
     note_result(journal, rc < 0 ? &err : NULL, count);
     metric_add(journal->jobs, (int64_t)count);
     histogram_observe_us(journal->batch_time, clock_now_us() - before_us);
+    if (journal->hooks.after_batch)
+        journal->hooks.after_batch(journal->hooks.context, journal->db);
     for (size_t i = 0; i < count; i++)
         deliver(jobs[i], rc < 0 ? &err : NULL);
 }
@@ -170,7 +171,7 @@ static void upkeep_if_due(struct journal *journal)
         return;
     /* Cleared first, so that a call_at() from inside or beside is not overwritten. */
     atomic_store(&journal->due_ms, CLOCK_FOREVER_MS);
-    next_ms = journal->upkeep(journal->upkeep_context, journal->db, now_ms);
+    next_ms = journal->hooks.upkeep(journal->hooks.context, journal->db, now_ms);
     due_ms = atomic_load(&journal->due_ms);
     while (next_ms < due_ms &&
            !atomic_compare_exchange_weak(&journal->due_ms, &due_ms, next_ms))
@@ -249,7 +250,7 @@ static int start_thread(struct journal *journal)
     return rc;
 }
 
-int journal_new(struct db *db, journal_upkeep_fn upkeep, void *context, struct metrics *metrics,
+int journal_new(struct db *db, const struct journal_hooks *hooks, struct metrics *metrics,
                 struct journal **ret_journal, struct err *err)
 {
     struct journal *journal = xcalloc(1, sizeof(*journal));
@@ -257,8 +258,7 @@ int journal_new(struct db *db, journal_upkeep_fn upkeep, void *context, struct m
     int rc;
 
     journal->db = db;
-    journal->upkeep = upkeep;
-    journal->upkeep_context = context;
+    journal->hooks = *hooks;
     journal->queue = queue_new(QUEUE_MAX_JOBS + QUEUE_KEPT_JOBS);
     atomic_init(&journal->due_ms, CLOCK_FOREVER_MS);
     register_metrics(journal, metrics);
@@ -319,29 +319,62 @@ static void waiting_done(struct journal_job *base, const struct err *err)
     pthread_mutex_unlock(&job->lock);
 }
 
-int journal_run(struct journal *journal, struct journal_job *job, struct err *err)
+static int run_and_wait(struct journal *journal, struct waiting_job *waiting, struct err *err)
 {
-    struct waiting_job waiting = { .base = { .apply = waiting_apply, .done = waiting_done },
-                                   .inner = job,
-                                   .err = err };
-
+    waiting->err = err;
     if (pthread_equal(pthread_self(), journal->thread))
         return err_set(err, ERR_INPUT, "the journal cannot wait for itself");
-    pthread_mutex_init(&waiting.lock, NULL);
-    pthread_cond_init(&waiting.changed, NULL);
-    if (queue_push(journal->queue, &waiting.base)) {
-        pthread_mutex_lock(&waiting.lock);
-        while (!waiting.finished)
-            pthread_cond_wait(&waiting.changed, &waiting.lock);
-        pthread_mutex_unlock(&waiting.lock);
+    pthread_mutex_init(&waiting->lock, NULL);
+    pthread_cond_init(&waiting->changed, NULL);
+    if (queue_push(journal->queue, &waiting->base)) {
+        pthread_mutex_lock(&waiting->lock);
+        while (!waiting->finished)
+            pthread_cond_wait(&waiting->changed, &waiting->lock);
+        pthread_mutex_unlock(&waiting->lock);
     } else {
-        waiting.failed = true;
+        waiting->failed = true;
         err_set(err, ERR_TEMP, "the journal takes nothing: %s",
                 queue_is_closed(journal->queue) ? "it is closed" : "its queue is full");
     }
-    pthread_cond_destroy(&waiting.changed);
-    pthread_mutex_destroy(&waiting.lock);
-    return waiting.failed ? -1 : 0;
+    pthread_cond_destroy(&waiting->changed);
+    pthread_mutex_destroy(&waiting->lock);
+    return waiting->failed ? -1 : 0;
+}
+
+int journal_run(struct journal *journal, struct journal_job *job, struct err *err)
+{
+    struct waiting_job waiting = { .base = { .apply = waiting_apply, .done = waiting_done },
+                                   .inner = job };
+
+    return run_and_wait(journal, &waiting, err);
+}
+
+/* A job that writes nothing; the call is made when the batch around it is committed. */
+struct calling_job {
+    struct waiting_job waiting;
+    struct db *db;
+    journal_call_fn call;
+    void *context;
+};
+
+static void calling_done(struct journal_job *base, const struct err *err)
+{
+    struct calling_job *job = (struct calling_job *)base;
+    struct err local = { 0 };
+
+    if (!err && job->call(job->context, job->db, &local) < 0)
+        err = &local;
+    waiting_done(base, err);
+}
+
+int journal_call(struct journal *journal, journal_call_fn call, void *context, struct err *err)
+{
+    struct calling_job job = { .waiting.base = { .apply = wake_apply, .done = calling_done },
+                               .db = journal->db,
+                               .call = call,
+                               .context = context };
+
+    return run_and_wait(journal, &job.waiting, err);
 }
 
 void journal_call_at(struct journal *journal, int64_t when_ms)

@@ -42,7 +42,17 @@ struct journal;
  */
 typedef int64_t (*journal_upkeep_fn)(void *context, struct db *db, int64_t now_ms);
 
-int journal_new(struct db *db, journal_upkeep_fn upkeep, void *context, struct metrics *metrics,
+/* Called on the journal thread after each batch, outside a transaction, before its jobs are
+ * told: what it notices, they find noticed. */
+typedef void (*journal_after_batch_fn)(void *context, struct db *db);
+
+struct journal_hooks {
+    journal_upkeep_fn upkeep;
+    journal_after_batch_fn after_batch; /* may be NULL */
+    void *context;
+};
+
+int journal_new(struct db *db, const struct journal_hooks *hooks, struct metrics *metrics,
                 struct journal **ret_journal, struct err *err);
 
 /* Applies what is queued, stops the thread. NULL is fine. The connection stays open. */
@@ -57,6 +67,14 @@ bool journal_submit(struct journal *journal, struct journal_job *job);
  * journal's own thread, which would wait for itself.
  */
 int journal_run(struct journal *journal, struct journal_job *job, struct err *err);
+
+/*
+ * Calls `call` on the journal thread, outside a transaction, after everything that was
+ * submitted before; waits and returns what it returned. What takes long is cut into several
+ * calls, for every commit waits behind it. ERR_INPUT on the journal's own thread.
+ */
+typedef int (*journal_call_fn)(void *context, struct db *db, struct err *err);
+int journal_call(struct journal *journal, journal_call_fn call, void *context, struct err *err);
 
 /* Calls upkeep at `when_ms` at the latest. Any thread. */
 void journal_call_at(struct journal *journal, int64_t when_ms);

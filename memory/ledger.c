@@ -11,6 +11,8 @@
 #include "base/log.h"
 
 #define PRUNE_STEP_ROWS 200
+#define TEXT_PARAMETER  11 /* of DB_ENTRY_INSERT */
+#define TEXT_COLUMN     11 /* of ENTRY_COLUMNS */
 
 struct ledger {
     struct journal *journal;
@@ -154,6 +156,7 @@ static int insert_entry(struct db *db, const struct ledger_entry *entry, struct 
     sqlite3_bind_int(statement, 2, (int)entry->state);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         db_bind_text(statement, (int)i + 3, texts[i]);
+    db_bind_secret(db, statement, TEXT_PARAMETER, entry->text);
     sqlite3_bind_int64(statement, 13, entry->received_wall_us);
     return db_run(db, statement, "cannot record a message", err);
 }
@@ -246,19 +249,29 @@ static char *column_text(sqlite3_stmt *statement, int column)
     return xstrdup(text ? (const char *)text : "");
 }
 
-static struct ledger_entry *read_entry(sqlite3_stmt *statement)
+/* NULL when its text is sealed and does not open. */
+static struct ledger_entry *read_entry(struct db *db, sqlite3_stmt *statement, struct err *err)
 {
-    struct ledger_entry *entry = xcalloc(1, sizeof(*entry));
-    char **const texts[] = { &entry->event_id,     &entry->team,         &entry->channel,
-                             &entry->ts,           &entry->thread_ts,    &entry->user,
-                             &entry->conversation, &entry->reply_thread, &entry->text,
-                             &entry->attributes,   &entry->run_id,       &entry->reply_state };
+    const char *text = db_column_secret(db, statement, TEXT_COLUMN, err);
+    struct ledger_entry *entry = text ? xcalloc(1, sizeof(*entry)) : NULL;
 
+    if (!entry)
+        return NULL;
     entry->id = sqlite3_column_int64(statement, 0);
     entry->kind = (enum ledger_kind)sqlite3_column_int(statement, 1);
     entry->state = (enum ledger_state)sqlite3_column_int(statement, 2);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        *texts[i] = column_text(statement, (int)i + 3);
+    entry->event_id = column_text(statement, 3);
+    entry->team = column_text(statement, 4);
+    entry->channel = column_text(statement, 5);
+    entry->ts = column_text(statement, 6);
+    entry->thread_ts = column_text(statement, 7);
+    entry->user = column_text(statement, 8);
+    entry->conversation = column_text(statement, 9);
+    entry->reply_thread = column_text(statement, 10);
+    entry->text = xstrdup(text);
+    entry->attributes = column_text(statement, 12);
+    entry->run_id = column_text(statement, 13);
+    entry->reply_state = column_text(statement, 14);
     entry->attempts = (unsigned)sqlite3_column_int(statement, 15);
     entry->received_wall_us = sqlite3_column_int64(statement, 16);
     return entry;
@@ -277,8 +290,15 @@ int ledger_pending(struct ledger *ledger, int64_t after_id, struct ledger_entry 
     statement = db_statement(db, DB_ENTRIES_PENDING);
     sqlite3_bind_int64(statement, 1, after_id);
     sqlite3_bind_int64(statement, 2, (int64_t)max);
-    while (count < max && (rc = db_next(db, statement, "cannot read what is pending", err)) > 0)
-        ret_entries[count++] = read_entry(statement);
+    while (count < max &&
+           (rc = db_next(db, statement, "cannot read what is pending", err)) > 0) {
+        ret_entries[count] = read_entry(db, statement, err);
+        if (!ret_entries[count]) {
+            rc = -1;
+            break;
+        }
+        count++;
+    }
     sqlite3_reset(statement);
     readers_return(ledger->readers, db);
     if (rc < 0) {
@@ -302,8 +322,16 @@ int ledger_find(struct ledger *ledger, int64_t id, struct ledger_entry **ret_ent
     statement = db_statement(db, DB_ENTRY_FIND);
     sqlite3_bind_int64(statement, 1, id);
     rc = db_next(db, statement, "cannot read a message", err);
-    if (rc >= 0)
-        *ret_entry = rc ? read_entry(statement) : NULL;
+    if (rc == 0) {
+        *ret_entry = NULL;
+    } else if (rc > 0) {
+        struct ledger_entry *entry = read_entry(db, statement, err);
+
+        if (entry)
+            *ret_entry = entry;
+        else
+            rc = -1;
+    }
     sqlite3_reset(statement);
     readers_return(ledger->readers, db);
     return rc < 0 ? -1 : 0;
@@ -401,6 +429,47 @@ int ledger_mark(struct ledger *ledger, const int64_t *ids, size_t count,
     struct mark_job job = { .ids = ids, .count = count, .state = state };
 
     return mark(ledger, &job, err);
+}
+
+/* A mark that nobody waits for. */
+struct cancel_job {
+    struct journal_job base;
+    struct ledger *ledger;
+    int64_t id;
+    int64_t pending_change;
+};
+
+static int cancel_apply(struct journal_job *base, struct db *db, struct err *err)
+{
+    struct cancel_job *job = (struct cancel_job *)base;
+
+    return ledger_apply_state(db, &job->id, 1, LEDGER_CANCELLED, &job->pending_change, err);
+}
+
+static void cancel_done(struct journal_job *base, const struct err *err)
+{
+    struct cancel_job *job = (struct cancel_job *)base;
+
+    if (err)
+        log_warn("message=%lld was refused but is not marked so, the next start takes it up: "
+                 "%s",
+                 (long long)job->id, err->message);
+    else
+        ledger_add_pending(job->ledger, job->pending_change);
+    free(job);
+}
+
+bool ledger_cancel(struct ledger *ledger, int64_t id)
+{
+    struct cancel_job *job = xcalloc(1, sizeof(*job));
+
+    *job = (struct cancel_job){ .base = { .apply = cancel_apply, .done = cancel_done },
+                                .ledger = ledger,
+                                .id = id };
+    if (journal_submit(ledger->journal, &job->base))
+        return true;
+    free(job);
+    return false;
 }
 
 struct note_job {

@@ -44,6 +44,7 @@ void ledger_note_reply(struct ledger *ledger, const int64_t *ids, size_t count,
                        const char *reply_state);
 int ledger_mark(struct ledger *ledger, const int64_t *ids, size_t count,
                 enum ledger_state state, struct err *err);
+bool ledger_cancel(struct ledger *ledger, int64_t id);
 
 /*
  * Sets the state of `ids` inside a journal job's apply(); *ret_pending_change is what the

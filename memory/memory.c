@@ -60,6 +60,7 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 
     period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
     period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
+    commit_notice_foreign(&memory->path, db);
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
@@ -67,6 +68,14 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
     next_ms = now_ms + (more ? PRUNE_AGAIN_MS : period_ms);
     snapshot_ms = atomic_load(&memory->path.snapshot_due_ms);
     return snapshot_ms < next_ms ? snapshot_ms : next_ms;
+}
+
+/* A command beside this process may have erased or imported something. */
+static void after_batch(void *context, struct db *db)
+{
+    struct memory *memory = context;
+
+    commit_notice_foreign(&memory->path, db);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
@@ -116,13 +125,16 @@ static int start(struct memory *memory, const char *db_path,
                  const struct memory_options *options, struct metrics *metrics, struct err *err)
 {
     struct conversation_limits limits = limits_of(options);
+    const struct journal_hooks hooks = { upkeep, after_batch, memory };
 
     if (options->encryption_key_file && *options->encryption_key_file &&
         vault_open(options->encryption_key_file, &memory->vault, err) < 0)
         return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0)
+    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
+        db_set_vault(memory->db, memory->vault, err) < 0)
         return -1;
     memory->readers = readers_new(db_path);
+    readers_set_vault(memory->readers, memory->vault);
     memory->store = store_new(memory, options, err);
     if (!memory->store)
         return -1;
@@ -141,7 +153,10 @@ static int start(struct memory *memory, const char *db_path,
     if (ledger_new(memory->db, memory->readers, metrics, &memory->ledger, err) < 0)
         return -1;
     memory->path.ledger = memory->ledger;
-    if (journal_new(memory->db, upkeep, memory, metrics, &memory->journal, err) < 0)
+    if (memory->store->ops->foreign_version)
+        memory->path.foreign_version =
+            memory->store->ops->foreign_version(memory->store, memory->db);
+    if (journal_new(memory->db, &hooks, metrics, &memory->journal, err) < 0)
         return -1;
     memory->path.journal = memory->journal;
     ledger_set_journal(memory->ledger, memory->journal);
@@ -159,6 +174,7 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
         return -1;
     memory = xcalloc(1, sizeof(*memory));
     memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
     if (start(memory, db_path, options, metrics, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
@@ -192,6 +208,7 @@ void memory_close(struct memory *memory)
     readers_free(memory->readers);
     db_close(memory->db);
     vault_free(memory->vault);
+    pthread_mutex_destroy(&memory->learnt_lock);
     free(memory);
 }
 
@@ -201,6 +218,11 @@ void memory_reconfigure(struct memory *memory, const struct memory_options *opti
 
     set_limits(memory, options);
     conversations_set_limits(memory->conversations, &limits);
+    journal_call_at(memory->journal, clock_now_ms());
+}
+
+void memory_refresh(struct memory *memory)
+{
     journal_call_at(memory->journal, clock_now_ms());
 }
 
@@ -254,6 +276,11 @@ int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count
                          enum ledger_state state, struct err *err)
 {
     return ledger_mark(memory->ledger, ids, count, state, err);
+}
+
+bool memory_cancel_message(struct memory *memory, int64_t id)
+{
+    return ledger_cancel(memory->ledger, id);
 }
 
 int memory_conversation_begin(struct memory *memory, const char *key, const char *parent_key,

@@ -59,6 +59,10 @@ void memory_close(struct memory *memory);
  * Any. */
 void memory_reconfigure(struct memory *memory, const struct memory_options *options);
 
+/* Another process has written to the store: what RAM holds of it is read anew. Soon, on the
+ * journal thread; it happens before each recorded message as well. Any. */
+void memory_refresh(struct memory *memory);
+
 /* ---- the ledger -------------------------------------------------------------------------- */
 
 enum ledger_state {
@@ -175,6 +179,13 @@ void memory_note_reply(struct memory *memory, const int64_t *ids, size_t count,
  * one of them is not (any more) in the ledger: none is changed. Not the loop. */
 int memory_mark_messages(struct memory *memory, const int64_t *ids, size_t count,
                          enum ledger_state state, struct err *err);
+
+/*
+ * Sets CANCELLED with the next group commit, without waiting for it; a crash before that leaves
+ * the message to the next start. False when the queue is full or closed: nothing happens then.
+ * Any thread, from on_recorded() as well.
+ */
+bool memory_cancel_message(struct memory *memory, int64_t id);
 
 /* ---- conversations ----------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ struct readers {
     pthread_mutex_t lock;
     pthread_cond_t returned;
     char *path;
+    struct vault *vault;
     struct db *idle[READERS_MAX];
     size_t idle_count;
     size_t open_count; /* idle or lent */
@@ -39,6 +40,11 @@ void readers_free(struct readers *readers)
     free(readers);
 }
 
+void readers_set_vault(struct readers *readers, struct vault *vault)
+{
+    readers->vault = vault;
+}
+
 struct db *readers_borrow(struct readers *readers, struct err *err)
 {
     struct db *db = NULL;
@@ -51,8 +57,12 @@ struct db *readers_borrow(struct readers *readers, struct err *err)
     else
         readers->open_count++;
     pthread_mutex_unlock(&readers->lock);
-    if (db || db_open(readers->path, DB_ROLE_READER, &db, err) == 0)
+    if (db)
         return db;
+    if (db_open(readers->path, DB_ROLE_READER, &db, err) == 0 &&
+        db_set_vault(db, readers->vault, err) == 0)
+        return db;
+    db_close(db);
 
     pthread_mutex_lock(&readers->lock);
     readers->open_count--;

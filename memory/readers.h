@@ -17,6 +17,9 @@ struct readers;
 struct readers *readers_new(const char *db_path);
 void readers_free(struct readers *readers); /* NULL is fine; none may be lent */
 
+/* For connections lent from now on; borrowed. Before threads are there. */
+void readers_set_vault(struct readers *readers, struct vault *vault);
+
 /* A connection, or NULL and `err`; give it back with readers_return(). */
 struct db *readers_borrow(struct readers *readers, struct err *err);
 void readers_return(struct readers *readers, struct db *db); /* NULL is fine */

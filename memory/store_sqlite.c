@@ -1,26 +1,27 @@
-#include "memory/store.h"
+#include "memory/store_sqlite.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "memory/db.h"
-#include "memory/readers.h"
 
-struct sqlite_store {
-    struct store base;
-    struct readers *readers;
-};
-
-static void sqlite_free(struct store *store)
+struct db *sqlite_borrow(struct sqlite_store *store, struct err *err)
 {
-    free(store);
+    if (store->readers)
+        return readers_borrow(store->readers, err);
+    pthread_mutex_lock(&store->lock);
+    return store->db;
 }
 
-/* 1 found, 0 no such key, -1. */
-static int find_conversation(struct db *db, const char *key, int64_t *ret_id,
-                             int64_t *ret_last_seq, int64_t *ret_window_seq, struct err *err)
+void sqlite_return(struct sqlite_store *store, struct db *db)
+{
+    if (store->readers)
+        readers_return(store->readers, db);
+    else
+        pthread_mutex_unlock(&store->lock);
+}
+
+int sqlite_find(struct db *db, const char *key, int64_t *ret_id, struct store_head *ret_head,
+                struct err *err)
 {
     sqlite3_stmt *statement = db_statement(db, DB_CONVERSATION_FIND);
     int rc;
@@ -29,20 +30,14 @@ static int find_conversation(struct db *db, const char *key, int64_t *ret_id,
     rc = db_next(db, statement, "cannot find a conversation", err);
     if (rc > 0) {
         *ret_id = sqlite3_column_int64(statement, 0);
-        *ret_last_seq = sqlite3_column_int64(statement, 1);
-        *ret_window_seq = sqlite3_column_int64(statement, 2);
+        ret_head->last_seq = sqlite3_column_int64(statement, 1);
+        ret_head->window_seq = sqlite3_column_int64(statement, 2);
     }
     sqlite3_reset(statement);
     return rc;
 }
 
-static const char *text_or_empty(sqlite3_stmt *statement, int column)
-{
-    const unsigned char *text = sqlite3_column_text(statement, column);
-
-    return text ? (const char *)text : "";
-}
-
+/* The one visit that is made with the connection in hand: it only copies into RAM. */
 static int load_turns(struct db *db, int64_t id, int64_t window_seq, size_t max_turns,
                       store_turn_fn on_turn, void *context, struct err *err)
 {
@@ -56,13 +51,17 @@ static int load_turns(struct db *db, int64_t id, int64_t window_seq, size_t max_
         struct memory_turn turn = {
             .seq = sqlite3_column_int64(statement, 0),
             .role = (enum memory_role)sqlite3_column_int(statement, 1),
-            .author = text_or_empty(statement, 2),
-            .text = text_or_empty(statement, 3),
-            .slack_ts = text_or_empty(statement, 4),
+            .author = db_column_text(statement, 2),
+            .text = db_column_secret(db, statement, 3, err),
+            .slack_ts = db_column_text(statement, 4),
             .at_wall_s = sqlite3_column_int64(statement, 5),
             .tokens = sqlite3_column_int64(statement, 6),
         };
 
+        if (!turn.text) {
+            sqlite3_reset(statement);
+            return -1;
+        }
         on_turn(context, &turn);
     }
     return rc;
@@ -70,156 +69,63 @@ static int load_turns(struct db *db, int64_t id, int64_t window_seq, size_t max_
 
 /*
  * Two statements without a transaction around them: turns committed in between are newer than
- * *ret_last_seq says, but the one conversation's writer is the one that loads it.
+ * *ret_head says, but the one conversation's writer is the one that loads it.
  */
-static int sqlite_load(struct store *store, const char *key, size_t max_turns,
-                       store_turn_fn on_turn, void *context, struct store_head *ret_head,
-                       struct err *err)
+int sqlite_load(struct store *base, const char *key, size_t max_turns, store_turn_fn on_turn,
+                void *context, struct store_head *ret_head, struct err *err)
 {
-    struct readers *readers = ((struct sqlite_store *)store)->readers;
-    struct db *db = readers_borrow(readers, err);
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct db *db = sqlite_borrow(store, err);
+    struct store_head head = { 0 };
     int64_t id = 0;
-    int64_t last_seq = 0;
-    int64_t window_seq = 0;
     int rc;
 
     if (!db)
         return -1;
-    rc = find_conversation(db, key, &id, &last_seq, &window_seq, err);
+    rc = sqlite_find(db, key, &id, &head, err);
     if (rc > 0)
-        rc = load_turns(db, id, window_seq, max_turns, on_turn, context, err);
-    readers_return(readers, db);
+        rc = load_turns(db, id, head.window_seq, max_turns, on_turn, context, err);
+    sqlite_return(store, db);
     if (rc < 0)
         return -1;
-    *ret_head = (struct store_head){ .last_seq = last_seq, .window_seq = window_seq };
+    *ret_head = head;
     return 0;
 }
 
-static int touch(struct db *db, const struct store_mutation *mutation, int64_t *ret_id,
-                 struct err *err)
-{
-    sqlite3_stmt *statement = db_statement(db, DB_CONVERSATION_TOUCH);
-    int rc;
-
-    db_bind_text(statement, 1, mutation->key);
-    sqlite3_bind_int64(statement, 2, mutation->turn->seq);
-    sqlite3_bind_int64(statement, 3, mutation->turn->at_wall_s);
-    rc = db_next(db, statement, "cannot keep a conversation", err);
-    if (rc <= 0)
-        return -1;
-    *ret_id = sqlite3_column_int64(statement, 0);
-    return db_run(db, statement, "cannot keep a conversation", err); /* RETURNING: to its end */
-}
-
-/* The seq is taken: by this very turn (applied twice), or by another? */
-static int check_same_turn(struct db *db, int64_t id, const struct memory_turn *turn,
-                           const char *key, struct err *err)
-{
-    sqlite3_stmt *statement = db_statement(db, DB_TURN_FIND);
-    bool same;
-
-    sqlite3_bind_int64(statement, 1, id);
-    sqlite3_bind_int64(statement, 2, turn->seq);
-    if (db_next(db, statement, "cannot compare a turn", err) < 0)
-        return -1;
-    same = sqlite3_column_int(statement, 0) == (int)turn->role &&
-           strcmp(text_or_empty(statement, 1), turn->text) == 0;
-    sqlite3_reset(statement);
-    return same ? 0
-                : err_set(err, ERR_INPUT,
-                          "conversation %s was continued elsewhere: turn %lld is another one",
-                          key, (long long)turn->seq);
-}
-
-static int append_turn(struct db *db, const struct store_mutation *mutation, struct err *err)
-{
-    const struct memory_turn *turn = mutation->turn;
-    sqlite3_stmt *statement;
-    int64_t id = 0;
-
-    if (touch(db, mutation, &id, err) < 0)
-        return -1;
-    statement = db_statement(db, DB_TURN_INSERT);
-    sqlite3_bind_int64(statement, 1, id);
-    sqlite3_bind_int64(statement, 2, turn->seq);
-    sqlite3_bind_int(statement, 3, (int)turn->role);
-    db_bind_text(statement, 4, turn->author);
-    db_bind_text(statement, 5, turn->text);
-    db_bind_text(statement, 6, turn->slack_ts);
-    sqlite3_bind_int64(statement, 7, turn->at_wall_s);
-    sqlite3_bind_int64(statement, 8, turn->tokens);
-    if (db_run(db, statement, "cannot keep a turn", err) < 0)
-        return -1;
-    return db_changes(db) ? 0 : check_same_turn(db, id, turn, mutation->key, err);
-}
-
-static int set_window(struct db *db, const struct store_mutation *mutation, struct err *err)
-{
-    sqlite3_stmt *statement = db_statement(db, DB_CONVERSATION_WINDOW);
-
-    db_bind_text(statement, 1, mutation->key);
-    sqlite3_bind_int64(statement, 2, mutation->seq);
-    sqlite3_bind_int64(statement, 3, clock_wall_s());
-    return db_run(db, statement, "cannot begin a conversation anew", err);
-}
-
-static int trim(struct db *db, const struct store_mutation *mutation, int64_t below_seq,
-                int64_t *ret_id, struct err *err)
-{
-    sqlite3_stmt *statement;
-    int64_t last_seq = 0;
-    int64_t window_seq = 0;
-    int rc = find_conversation(db, mutation->key, ret_id, &last_seq, &window_seq, err);
-
-    if (rc <= 0)
-        return rc;
-    statement = db_statement(db, DB_TURNS_TRIM);
-    sqlite3_bind_int64(statement, 1, *ret_id);
-    sqlite3_bind_int64(statement, 2, below_seq);
-    return db_run(db, statement, "cannot erase turns", err) < 0 ? -1 : 1;
-}
-
-static int erase(struct db *db, const struct store_mutation *mutation, struct err *err)
-{
-    sqlite3_stmt *statement;
-    int64_t id = 0;
-    int rc = trim(db, mutation, INT64_MAX, &id, err);
-
-    if (rc <= 0)
-        return rc;
-    statement = db_statement(db, DB_CONVERSATION_ERASE);
-    sqlite3_bind_int64(statement, 1, id);
-    return db_run(db, statement, "cannot erase a conversation", err);
-}
-
-static int apply_one(struct db *db, const struct store_mutation *mutation, struct err *err)
-{
-    int64_t id = 0;
-
-    switch (mutation->kind) {
-    case STORE_APPEND_TURN:
-        return append_turn(db, mutation, err);
-    case STORE_SET_WINDOW:
-        return set_window(db, mutation, err);
-    case STORE_TRIM_TURNS:
-        return trim(db, mutation, mutation->seq, &id, err) < 0 ? -1 : 0;
-    case STORE_ERASE:
-        return erase(db, mutation, err);
-    default:
-        break;
-    }
-    return err_set(err, ERR_INPUT, "no such mutation: %d", (int)mutation->kind);
-}
-
-static int sqlite_apply(struct store *store, struct db *journal_db,
+static int joined_apply(struct store *store, struct db *journal_db,
                         struct store_mutation *mutations, size_t count, struct err *err)
 {
     (void)store;
-    for (size_t i = 0; i < count; i++) {
-        if (apply_one(journal_db, &mutations[i], err) < 0)
-            return -1;
-    }
-    return 0;
+    return sqlite_write(journal_db, mutations, count, err);
+}
+
+static int joined_sweep(struct store *store, struct db *journal_db, int64_t before_wall_s,
+                        struct store_swept *swept, struct err *err)
+{
+    return sqlite_sweep((struct sqlite_store *)store, journal_db, before_wall_s, swept, err);
+}
+
+static int joined_scrub(struct store *store, struct db *journal_db, struct err *err)
+{
+    (void)store;
+    return db_scrub(journal_db, err);
+}
+
+static int64_t joined_foreign_version(struct store *store, struct db *journal_db)
+{
+    sqlite3_stmt *statement = db_statement(journal_db, DB_DATA_VERSION);
+    int64_t version = 0;
+
+    (void)store;
+    if (db_next(journal_db, statement, "cannot ask for changes", NULL) > 0)
+        version = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return version;
+}
+
+static void joined_free(struct store *store)
+{
+    free(store);
 }
 
 struct store *store_sqlite_new(struct readers *readers, struct vault *vault)
@@ -227,14 +133,27 @@ struct store *store_sqlite_new(struct readers *readers, struct vault *vault)
     static const struct store_ops ops = {
         .name = "sqlite",
         .joins_journal = true,
-        .free = sqlite_free,
+        .free = joined_free,
         .load = sqlite_load,
-        .apply = sqlite_apply,
+        .history = sqlite_history,
+        .summaries = sqlite_summaries,
+        .list = sqlite_list,
+        .size = sqlite_size,
+        .fields = sqlite_fields,
+        .items = sqlite_items,
+        .values = sqlite_values,
+        .stats = sqlite_stats,
+        .apply = joined_apply,
+        .sweep = joined_sweep,
+        .scrub = joined_scrub,
+        .backup = sqlite_backup,
+        .foreign_version = joined_foreign_version,
     };
     struct sqlite_store *store = xcalloc(1, sizeof(*store));
 
     store->base.ops = &ops;
-    (void)vault;
     store->readers = readers;
+    if (vault)
+        readers_set_vault(readers, vault);
     return &store->base;
 }

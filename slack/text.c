@@ -95,12 +95,28 @@ static void append_special(struct buf *out, struct span target, struct span labe
     }
 }
 
+/* Slack makes a link of "example.com" and of addresses: the label is what was typed. */
+static bool is_made_by_slack(struct span target, struct span label)
+{
+    static const char *const schemes[] = { "", "http://", "https://", "mailto:", "tel:" };
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+
+        if (starts_with(target, schemes[i]) && target.len - len == label.len &&
+            memcmp(target.at + len, label.at, label.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void append_link(struct buf *out, struct span target, struct span label)
 {
     struct span bare = starts_with(target, "mailto:") ? drop(target, 7) : target;
-    bool says_same = label.len == bare.len && memcmp(label.at, bare.at, bare.len) == 0;
 
-    if (label.len && !says_same) {
+    if (label.len && is_made_by_slack(target, label)) {
+        append_span(out, label);
+    } else if (label.len) {
         append_span(out, label);
         buf_append_text(out, " (");
         append_span(out, bare);

@@ -232,6 +232,7 @@ static void set_defaults(struct harness *harness)
               double_path);
     set_value(harness, "agent", "workspace", "%s", harness->workspace);
     set_value(harness, "agent", "kill_grace", "500ms");
+    set_value(harness, "access", "rate_limit", "{ requests: 0 }");
     set_value(harness, "admin", "listen", "127.0.0.1:%d", harness->admin_port);
     set_value(harness, "log", "level", "debug");
     set_value(harness, "", "state_dir", "%s", harness->state_dir);

@@ -112,7 +112,7 @@ static void syncs_each_commit_and_logs_ahead(void **state)
     } cases[] = {
         { "PRAGMA journal_mode", "wal", "readers do not wait for the writer" },
         { "PRAGMA auto_vacuum", "2", "space can be given back step by step" },
-        { "PRAGMA user_version", "1", "the schema" },
+        { "PRAGMA user_version", "2", "the schema" },
         { "PRAGMA integrity_check", "ok", "sound" },
     };
     struct lab lab;

@@ -175,6 +175,23 @@ static void messages_go_where_they_belong(void **state)
           ROUTE_COMMAND,
           false,
           "a command, whatever its case" },
+        { { .channel = "C1",
+            .type = CHANNEL,
+            .user = "U1",
+            .ts = "1.1",
+            .text = "<@UBOT> !status" },
+          ROUTE_COMMAND,
+          false,
+          "a command behind a mention" },
+        { { .channel = "C1",
+            .type = CHANNEL,
+            .user = "U1",
+            .ts = "1.2",
+            .thread_ts = "1.1",
+            .text = "!status" },
+          ROUTE_COMMAND,
+          false,
+          "a command in a thread" },
         { { .channel = "D1", .type = DIRECT, .user = "U1", .ts = "1.1", .text = "!important" },
           ROUTE_MESSAGE,
           false,
@@ -386,5 +403,63 @@ static void bots_cannot_talk_for_ever(void **state)
     route_guard_free(guard);
 }
 
-TEST_MAIN(TEST(messages_go_where_they_belong), TEST(conversations_have_the_fixed_keys),
-          TEST(access_lists_decide), TEST(bots_cannot_talk_for_ever))
+static void a_command_keeps_its_arguments(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *argument; /* "" is a message for the agent */
+        const char *because;
+    } cases[] = {
+        { "!status", "status", "a word alone" },
+        { "!Status  now  please ", "status now  please", "the word's case, blanks around" },
+        { "<@UBOT> !status of x", "status of x", "behind a mention" },
+        { "!status of x <@UBOT>", "status of x", "before a mention" },
+        { "!status <@U2>", "status @U2", "another's mention is an argument" },
+        { "`!status of x`", "status of x", "all of it as code" },
+        { "```!status of x```", "status of x", "a block of code" },
+        { "```\n!status of x\n```", "status of x", "on its own lines" },
+        { "`!status` of `x`", "status of `x`", "the word as code" },
+        { "*_!status of x_*", "status of x", "bold and italic" },
+        { "*!status of* x", "status of* x", "half of it bold" },
+        { "!status\xc2\xa0of\xe2\x80\x8b x", "status of x", "blanks of a phone" },
+        { "!status\nof\tx", "status of x", "lines and tabs" },
+        { "!status \xe2\x80\x9cof x\xe2\x80\x9d", "status \xe2\x80\x9cof x\xe2\x80\x9d",
+          "quotes stay for whoever reads the arguments" },
+        { "!status Jörg O’Brien", "status Jörg O’Brien", "letters of all kinds" },
+        { "!status <http://x.y|x.y>", "status x.y", "a link that Slack made" },
+        { "!status <https://x.y/?a=1&amp;b=2>", "status https://x.y/?a=1&b=2", "a link" },
+        { "!status &lt;x&gt;", "status <x>", "entities" },
+        { "!stop!!", "stop", "with feeling" },
+        { "!stop, please", "stop please", "a comma" },
+        { "\xef\xbc\x81stop", "stop", "a full-width mark" },
+        { "! stop", "", "no word behind the mark" },
+        { "!stopwatch", "", "a longer word" },
+        { "!new-feature", "", "a compound" },
+        { "!new_feature", "", "a compound" },
+        { "!neu\xc3\xa9", "", "another word" },
+        { "!new\xc3\xa9", "", "a longer word in another language" },
+        { "don't !stop", "", "not at the start" },
+        { "!!stop", "", "two marks" },
+        { "!=", "", "code" },
+        { "`````````!stop", "", "too much around it" },
+    };
+    struct config config = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct message message = {
+            .channel = "D1", .type = DIRECT, .user = "U1", .ts = "1.1", .text = cases[i].text
+        };
+        struct route route;
+
+        route_of(&message, &config, &route);
+        CHECK_TEXT(route.argument, cases[i].argument, cases[i].because);
+        CHECK_INT(route.verdict, *cases[i].argument ? ROUTE_COMMAND : ROUTE_MESSAGE,
+                  cases[i].because);
+        route_deinit(&route);
+    }
+}
+
+TEST_MAIN(TEST(messages_go_where_they_belong), TEST(a_command_keeps_its_arguments),
+          TEST(conversations_have_the_fixed_keys), TEST(access_lists_decide),
+          TEST(bots_cannot_talk_for_ever))

@@ -34,6 +34,7 @@ static void inbound_text_reads_as_people_wrote_it(void **state)
         { "<https://x.y/?a=1&amp;b=2>", "https://x.y/?a=1&b=2", "a bare link" },
         { "<https://x.y|the page>", "the page (https://x.y)", "a labelled link" },
         { "<http://x.y|http://x.y>", "http://x.y", "a label that says the same" },
+        { "on <http://x.y|x.y>, call <tel:+15|+15>", "on x.y, call +15", "links Slack made" },
         { "<mailto:a@b.c|a@b.c>", "a@b.c", "mail" },
         { "<mailto:a@b.c|Ann>", "Ann (a@b.c)", "mail with a name" },
         { "a < b <> <", "a < b <> <", "no entities" },
