@@ -267,6 +267,8 @@ static int check_conversation(const json_t *root, struct err *why)
 {
     static const char *const summary_names[] = { "version", "first_seq", "last_seq", "text" };
     static const char *const field_names[] = { "name" };
+    const json_t *person;
+    size_t i;
 
     if (!json_is_integer(json_object_get(root, "last_seq")) ||
         !json_is_integer(json_object_get(root, "window_seq")) ||
@@ -274,6 +276,11 @@ static int check_conversation(const json_t *root, struct err *why)
         !json_is_integer(json_object_get(root, "touched")) ||
         !json_is_array(json_object_get(root, "people")))
         return err_set(why, ERR_INPUT, "the head is not complete");
+    json_array_foreach(json_object_get(root, "people"), i, person)
+    {
+        if (!json_is_string(person))
+            return err_set(why, ERR_INPUT, "somebody in \"people\" has no name");
+    }
     if (check_turns(root, why) < 0 ||
         check_list(root, "summaries", "iiis", summary_names, why) < 0)
         return -1;

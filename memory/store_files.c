@@ -1,16 +1,12 @@
 #include "memory/store.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "memory/files_parts.h"
-
-#define BLOCK_BYTES 512 /* the unit of st_blocks, whatever the file system's */
 
 /* ---- finding ----------------------------------------------------------------------------- */
 
@@ -83,8 +79,8 @@ void files_entries_deinit(struct files_entries *entries)
     *entries = (struct files_entries){ 0 };
 }
 
-static int find(struct store *base, enum files_folder folder, const char *key,
-                json_t **ret_root, struct err *err)
+int files_find(struct store *base, enum files_folder folder, const char *key, json_t **ret_root,
+               struct err *err)
 {
     struct files_store *store = (struct files_store *)base;
     AUTO_FREE char *name = files_name(key);
@@ -163,7 +159,7 @@ static int load(struct store *base, const char *key, size_t max_turns, store_tur
     struct store_range range = { 0 };
     struct store_head head = { 0 };
     json_t *root = NULL;
-    int rc = find(base, FILES_CONVERSATIONS, key, &root, err);
+    int rc = files_find(base, FILES_CONVERSATIONS, key, &root, err);
 
     if (rc > 0) {
         head.last_seq = files_number(root, "last_seq");
@@ -181,7 +177,7 @@ static int history(struct store *base, const char *key, const struct store_range
                    store_visit_turn_fn visit, void *context, struct err *err)
 {
     json_t *root = NULL;
-    int rc = find(base, FILES_CONVERSATIONS, key, &root, err);
+    int rc = files_find(base, FILES_CONVERSATIONS, key, &root, err);
 
     if (rc > 0)
         rc = show_turns((struct files_store *)base, root, range,
@@ -217,7 +213,7 @@ static int summaries(struct store *base, const char *key, store_summary_fn visit
                      struct err *err)
 {
     json_t *root = NULL;
-    int rc = find(base, FILES_CONVERSATIONS, key, &root, err);
+    int rc = files_find(base, FILES_CONVERSATIONS, key, &root, err);
     const json_t *list = json_object_get(root, "summaries");
 
     for (size_t i = json_array_size(list); rc > 0 && i-- > 0;)
@@ -245,7 +241,7 @@ static int fields(struct store *base, const char *key, const char *name, store_v
 {
     int64_t now_ms = clock_wall_us() / 1000;
     json_t *root = NULL;
-    int rc = find(base, FILES_CONVERSATIONS, key, &root, err);
+    int rc = files_find(base, FILES_CONVERSATIONS, key, &root, err);
     const json_t *list = json_object_get(root, "fields");
 
     for (size_t i = 0; rc > 0 && i < json_array_size(list); i++) {
@@ -291,7 +287,7 @@ static int items(struct store *base, const char *user, enum store_item_kind kind
     const json_t *object;
     size_t count = 0;
     size_t i;
-    int rc = find(base, FILES_PEOPLE, user, &root, err);
+    int rc = files_find(base, FILES_PEOPLE, user, &root, err);
 
     sorted = xcalloc(json_array_size(json_object_get(root, "items")) + 1, sizeof(sorted[0]));
     json_array_foreach(json_object_get(root, "items"), i, object)
@@ -350,164 +346,6 @@ static int values(struct store *base, const char *key, bool is_pattern, const ch
     return rc < 0 ? -1 : 0;
 }
 
-/* ---- figures ----------------------------------------------------------------------------- */
-
-/* Without a vault no text has to be opened. */
-static int64_t text_bytes(const struct files_store *store, const json_t *turn)
-{
-    AUTO_FREE char *text = NULL;
-
-    if (!vault_is_sealed(files_text(turn, "text")))
-        return (int64_t)strlen(files_text(turn, "text"));
-    return files_open_text(turn, "text", store->vault, &text, NULL) < 0 ? 0
-                                                                        : (int64_t)strlen(text);
-}
-
-static struct store_conversation figures_of(const struct files_store *store, const json_t *root)
-{
-    const json_t *turns = json_object_get(root, "turns");
-    int64_t now_ms = clock_wall_us() / 1000;
-    struct store_conversation figures = {
-        .key = files_text(root, "key"),
-        .turns = (int64_t)json_array_size(turns),
-        .used_wall_s = files_number(root, "used"),
-        .last_seq = files_number(root, "last_seq"),
-        .summaries = (int64_t)json_array_size(json_object_get(root, "summaries")),
-    };
-    const json_t *object;
-    size_t i;
-
-    json_array_foreach(turns, i, object)
-    {
-        int64_t at_wall_s = files_number(object, "at");
-
-        figures.bytes += text_bytes(store, object);
-        if (i == 0 || at_wall_s < figures.first_wall_s)
-            figures.first_wall_s = at_wall_s;
-    }
-    json_array_foreach(json_object_get(root, "fields"), i, object) figures.fields +=
-        !files_has_expired(object, now_ms);
-    return figures;
-}
-
-static bool has_spoken(const json_t *root, const char *user)
-{
-    const json_t *person;
-    size_t i;
-
-    json_array_foreach(json_object_get(root, "people"), i, person)
-    {
-        const char *name = json_string_value(person);
-
-        if (name && strcmp(name, user) == 0)
-            return true;
-    }
-    return !*user;
-}
-
-static int list(struct store *base, const struct store_list *list, store_conversation_fn visit,
-                void *context, struct err *err)
-{
-    struct files_store *store = (struct files_store *)base;
-    struct files_entries entries = { 0 };
-    size_t shown = 0;
-    bool goes_on = true;
-    int rc = files_list_keys(store, FILES_CONVERSATIONS, list->pattern ? list->pattern : "",
-                             list->after ? list->after : "", &entries, err);
-
-    for (size_t i = 0;
-         rc >= 0 && goes_on && i < entries.count && (!list->limit || shown < list->limit);
-         i++) {
-        json_t *root = NULL;
-
-        rc = files_read(store->dir, FILES_CONVERSATIONS, entries.entries[i].name, &root, err);
-        if (rc > 0 && has_spoken(root, list->user ? list->user : "")) {
-            struct store_conversation figures = figures_of(store, root);
-
-            goes_on = visit(context, &figures);
-            shown++;
-        }
-        json_decref(root);
-    }
-    files_entries_deinit(&entries);
-    return rc < 0 ? -1 : 0;
-}
-
-static int size(struct store *base, const char *key, struct store_conversation *ret,
-                struct err *err)
-{
-    json_t *root = NULL;
-    int rc = find(base, FILES_CONVERSATIONS, key, &root, err);
-
-    if (rc == 0)
-        *ret = (struct store_conversation){ 0 };
-    if (rc > 0) {
-        *ret = figures_of((struct files_store *)base, root);
-        ret->key = key;
-    }
-    json_decref(root);
-    return rc < 0 ? -1 : 0;
-}
-
-static void count_document(const struct files_store *store, enum files_folder folder,
-                           const json_t *root, struct store_stats *stats)
-{
-    struct store_conversation figures;
-
-    switch (folder) {
-    case FILES_CONVERSATIONS:
-        figures = figures_of(store, root);
-        stats->conversations++;
-        stats->turns += figures.turns;
-        stats->bytes += figures.bytes;
-        stats->summaries += figures.summaries;
-        stats->fields += figures.fields;
-        break;
-    case FILES_PEOPLE:
-        stats->people++;
-        stats->items += (int64_t)json_array_size(json_object_get(root, "items"));
-        break;
-    case FILES_VALUES:
-        stats->values += !files_has_expired(root, clock_wall_us() / 1000);
-        break;
-    case FILES_FOLDERS:
-        break;
-    }
-}
-
-static int count_folder(struct files_store *store, enum files_folder folder,
-                        struct store_stats *stats, struct err *err)
-{
-    struct files_names names = { 0 };
-    int rc = files_names(store->dir, folder, &names, err);
-
-    for (size_t i = 0; rc >= 0 && i < names.count; i++) {
-        json_t *root = NULL;
-        struct stat info;
-
-        if (fstatat(files_dir_fd(store->dir, folder), names.names[i], &info, 0) == 0)
-            stats->disk_bytes += (int64_t)info.st_blocks * BLOCK_BYTES;
-        rc = files_read(store->dir, folder, names.names[i], &root, err);
-        if (rc > 0)
-            count_document(store, folder, root, stats);
-        json_decref(root);
-    }
-    files_names_deinit(&names);
-    return rc < 0 ? -1 : 0;
-}
-
-static int stats(struct store *base, struct store_stats *ret_stats, struct err *err)
-{
-    struct store_stats counted = { 0 };
-
-    for (enum files_folder folder = FILES_CONVERSATIONS; folder < FILES_FOLDERS; folder++) {
-        if (count_folder((struct files_store *)base, folder, &counted, err) < 0)
-            return -1;
-    }
-    *ret_stats = counted;
-    return 0;
-}
-
 /* ---- the rest ---------------------------------------------------------------------------- */
 
 /* What is erased has left its file, and the file system its name: only durability is missing.
@@ -552,12 +390,12 @@ struct store *store_files_new(const char *dir, struct vault *vault, bool announc
         .load = load,
         .history = history,
         .summaries = summaries,
-        .list = list,
-        .size = size,
+        .list = files_list,
+        .size = files_size,
         .fields = fields,
         .items = items,
         .values = values,
-        .stats = stats,
+        .stats = files_stats,
         .apply = files_apply,
         .sweep = files_sweep,
         .scrub = scrub,

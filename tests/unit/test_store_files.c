@@ -9,6 +9,7 @@
 #include "memory/files_dir.h"
 #include "memory/vault.h"
 #include "tests/unit/memory_lab.h"
+#include "tests/unit/store_suite.h"
 
 struct place {
     char path[96];
@@ -125,6 +126,20 @@ static int count_names(const struct place *place, const char *folder, const char
         count += strstr(entry->d_name, part) != NULL;
     closedir(listing);
     return count;
+}
+
+static void keeps_the_contract(void)
+{
+    struct place place;
+    struct store_suite suite = { 0 };
+
+    place_make(&place);
+    suite.store = place.store;
+    store_suite_run(&suite);
+    CHECK_INT(count_names(&place, ".", ".json") + count_names(&place, "people", ".json") +
+                  count_names(&place, "values", ".json"),
+              0, "nothing is left");
+    place_remove(&place);
 }
 
 /* ---- names ------------------------------------------------------------------------------- */
@@ -552,12 +567,36 @@ static void a_backup_is_a_store(void)
     place_remove(&place);
 }
 
+static struct vault *make_vault(const struct place *place)
+{
+    AUTO_FREE char *path = xasprintf("%s/key", place->path);
+    struct vault *vault = NULL;
+
+    assert_int_equal(file_write(path, "0123456789abcdef0123456789abcdef", 32, 0600, NULL), 0);
+    assert_int_equal(vault_open(path, &vault, NULL), 0);
+    return vault;
+}
+
+static void keeps_the_contract_sealed(void)
+{
+    struct place place;
+    struct store_suite suite = { 0 };
+    struct vault *vault;
+
+    place_make(&place);
+    vault = make_vault(&place);
+    suite.store = store_files_new(place.path, vault, false, NULL);
+    store_suite_run(&suite);
+    suite.store->ops->free(suite.store);
+    vault_free(vault);
+    place_remove(&place);
+}
+
 static void texts_are_sealed_one_by_one(void)
 {
     struct place place;
-    AUTO_FREE char *key_path = NULL;
     AUTO_BUF struct buf text = { 0 };
-    struct vault *vault = NULL;
+    struct vault *vault;
     struct store *sealed;
     struct store_mutation field = {
         .kind = STORE_SET_FIELD, .key = "k", .name = "topic", .value = "\"secret\""
@@ -565,10 +604,7 @@ static void texts_are_sealed_one_by_one(void)
 
     place_make(&place);
     assert_int_equal(append(place.store, "k", 1, "plain"), 0);
-    key_path = xasprintf("%s/key", place.path);
-    assert_int_equal(file_write(key_path, "0123456789abcdef0123456789abcdef", 32, 0600, NULL),
-                     0);
-    assert_int_equal(vault_open(key_path, &vault, NULL), 0);
+    vault = make_vault(&place);
     sealed = store_files_new(place.path, vault, false, NULL);
     assert_int_equal(append(sealed, "k", 2, "secret words"), 0);
     assert_int_equal(append(sealed, "k", 2, "secret words"), 0);
@@ -583,7 +619,8 @@ static void texts_are_sealed_one_by_one(void)
     place_remove(&place);
 }
 
-TEST_MAIN(TEST(every_key_has_a_safe_name_of_its_own), TEST(any_key_can_be_stored_and_listed),
+TEST_MAIN(TEST(keeps_the_contract), TEST(keeps_the_contract_sealed),
+          TEST(every_key_has_a_safe_name_of_its_own), TEST(any_key_can_be_stored_and_listed),
           TEST(a_person_can_read_a_file), TEST(a_damaged_file_is_put_aside),
           TEST(a_batch_over_several_files_is_whole), TEST(a_batch_cut_short_is_carried_out),
           TEST(changes_nothing_when_the_disk_refuses), TEST(processes_lose_no_update),
