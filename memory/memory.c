@@ -201,7 +201,7 @@ static void save_at_close(struct memory *memory)
 {
     struct err err = { 0 };
 
-    if (memory->path.durability == MEMORY_DURABILITY_INTERVAL &&
+    if (commit_puts_aside(&memory->path) &&
         commit_snapshot(&memory->path, memory->db, &err) < 0)
         log_warn("the last snapshot failed, the next start takes it up: %s", err.message);
     db_checkpoint(memory->db, true);

@@ -182,6 +182,7 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_UNSAVED_SCAN] = "SELECT id, conversation, first_seq, base_wall_s, count, turns"
                         " FROM unsaved ORDER BY id LIMIT ?",
     [DB_UNSAVED_DELETE] = "DELETE FROM unsaved WHERE id <= ?",
+    [DB_UNSAVED_FORGET] = "DELETE FROM unsaved WHERE id = ?",
 
     [DB_CONVERSATION_TOUCH] = "INSERT INTO conversation(key, last_seq, window_seq, used_wall_s,"
                               " kept_wall_s, turns, bytes) VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6)"
