@@ -100,7 +100,8 @@ static int check_lengths(const struct memory_turn *turns, size_t count, struct e
 
 bool commit_puts_aside(const struct commit_path *path)
 {
-    return path->durability == MEMORY_DURABILITY_INTERVAL || !path->store->ops->joins_journal;
+    return !path->is_volatile &&
+           (path->durability == MEMORY_DURABILITY_INTERVAL || !path->store->ops->joins_journal);
 }
 
 /* ---- committing -------------------------------------------------------------------------- */
@@ -166,6 +167,9 @@ static int run_commit(struct commit_path *path, struct commit_job *job,
     job->base.apply = commit_apply;
     job->aside = batch->aside.count ? batch : NULL;
     job->batch = batch->count && path->store->ops->joins_journal ? batch : NULL;
+    if (batch->count && path->is_volatile &&
+        path->store->ops->apply(path->store, NULL, batch->mutations, batch->count, err) < 0)
+        return -1;
     if (journal_run(path->journal, &job->base, err) < 0)
         return -1;
     ledger_add_pending(path->ledger, job->pending_change);

@@ -8,6 +8,8 @@
  *   interval                     turns -> "unsaved" row, ids -> DONE: one transaction; every
  *                                snapshot_interval, at close, at the next open: row -> store
  *
+ *   no store to speak of (none)  turns -> RAM, then ids -> DONE
+ *
  * So there is one moment at which a turn is committed, whatever the store: a crash before it
  * asks again, one after it loses nothing and asks nothing again. What a row brings twice, the
  * store takes once, by its seq.
@@ -43,6 +45,7 @@ struct commit_path {
     struct journal *journal;
     struct vault *vault; /* NULL: nothing is sealed */
     enum memory_durability durability;
+    bool is_volatile; /* the store goes with the process: nothing is put aside for it */
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
     _Atomic int64_t unsaved_id;      /* the newest unsaved row of this process */
