@@ -164,6 +164,7 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
         return -1;
     memory = xcalloc(1, sizeof(*memory));
     memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
     if (start(memory, db_path, options, metrics, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
@@ -197,6 +198,7 @@ void memory_close(struct memory *memory)
     readers_free(memory->readers);
     db_close(memory->db);
     vault_free(memory->vault);
+    pthread_mutex_destroy(&memory->learnt_lock);
     free(memory);
 }
 
