@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "memory/context.h"
 #include "memory/conversation.h"
+#include "memory/line.h"
 #include "memory/rooms.h"
 #include "memory/summary_check.h"
 
@@ -20,10 +21,8 @@
 #include "base/log.h"
 
 #define DELIMITER_RANDOM_BYTES 12
-#define TURN_HEAD_MAX_BYTES    6144 /* of a longer turn this much is told, */
-#define TURN_TAIL_MAX_BYTES    2048 /* and this much of its end */
-#define LEFT_OUT               "\n  [...]\n  "
-#define AUTHOR_MAX_BYTES       40
+#define TURN_MAX_BYTES         ((size_t)8192) /* of a longer turn the beginning is told */
+#define DAY_S                  (24 * 60 * 60)
 
 void summary_work_deinit(struct summary_work *work)
 {
@@ -36,61 +35,20 @@ void summary_work_deinit(struct summary_work *work)
 
 /* ---- turns as text ----------------------------------------------------------------------- */
 
-/* Further lines are indented: no text can pass for a turn. */
-static void append_body(struct buf *out, const char *text, size_t len)
-{
-    AUTO_FREE char *clean = utf8_clean_copy(text, len, len);
-
-    for (const char *at = clean; *at; at++) {
-        buf_append_char(out, *at);
-        if (*at == '\n')
-            buf_append_text(out, "  ");
-    }
-}
-
-static void append_name(struct buf *out, const struct memory_turn *turn)
-{
-    AUTO_FREE char *clean =
-        utf8_clean_copy(turn->author, strlen(turn->author), AUTHOR_MAX_BYTES);
-
-    if (turn->role == MEMORY_ROLE_ASSISTANT || turn->role == MEMORY_ROLE_SYSTEM || !*clean) {
-        buf_append_text(out, turn->role == MEMORY_ROLE_ASSISTANT ? SUMMARY_ASSISTANT
-                             : turn->role == MEMORY_ROLE_SYSTEM  ? "system"
-                                                                 : "user");
-        return;
-    }
-    for (const char *at = clean; *at; at++)
-        buf_append_char(out, strchr(" \t\n:[]", *at) ? '_' : *at);
-}
-
 static void append_turn(struct buf *out, const struct memory_turn *turn)
 {
+    static const struct line_names names = { .asker = "", .name_asker = true };
     size_t len = strlen(turn->text);
 
-    append_name(out, turn);
-    buf_append_text(out, ": ");
-    if (len <= TURN_HEAD_MAX_BYTES + TURN_TAIL_MAX_BYTES) {
-        append_body(out, turn->text, len);
-    } else {
-        size_t head = utf8_cut(turn->text, len, TURN_HEAD_MAX_BYTES);
-        size_t tail = utf8_cut(turn->text, len, len - TURN_TAIL_MAX_BYTES);
-
-        append_body(out, turn->text, head);
-        buf_append_text(out, LEFT_OUT);
-        append_body(out, turn->text + tail, len - tail);
-    }
-    buf_append_char(out, '\n');
+    line_append_turn(out, turn, &names, utf8_cut(turn->text, len, TURN_MAX_BYTES));
 }
 
 static void append_day(struct buf *out, int64_t at_wall_s, int64_t *day)
 {
-    char at[CLOCK_ISO_BYTES];
-    int64_t today = at_wall_s / (24 * 60 * 60);
-
-    if (today == *day)
+    if (at_wall_s / DAY_S == *day)
         return;
-    *day = today;
-    buf_printf(out, "[%.10s]\n", clock_iso_utc(at_wall_s, at));
+    *day = at_wall_s / DAY_S;
+    line_append_day(out, at_wall_s, NULL);
 }
 
 /* What the store says later must be this. */
@@ -294,6 +252,8 @@ void summary_prompt(const struct summary_work *work, struct buf *out)
                "read no file and change none. Never repeat %s.\n",
                key);
     buf_printf(out,
+               "Lines of \"" LINE_ASSISTANT
+               "\" are what the assistant said: speak of it as the assistant. "
                "Answer with the summary alone, as plain text of at most %d words, in the "
                "language of the conversation, without heading or preamble. Keep who wanted, "
                "said and decided what; keep word for word every name, path, symbol, command, "
