@@ -22,7 +22,7 @@
 
 #define DELIMITER_RANDOM_BYTES 12
 #define TURN_MAX_BYTES         ((size_t)8192) /* of a longer turn the beginning is told */
-#define DAY_S                  (24 * 60 * 60)
+#define DAY_S                  (INT64_C(24) * 60 * 60)
 
 void summary_work_deinit(struct summary_work *work)
 {

@@ -74,7 +74,7 @@ char *summary_given(const char *prompt)
     at += strlen(SUMMARY_HEADING "\n");
     stop = strstr(at, "\n# ");
     given = xstrndup(at, stop ? (size_t)(stop - at) : strlen(at));
-    for (char *c = given; *c; c++)
-        *c = *c == '\n' ? ' ' : *c;
+    for (char *c = strchr(given, '\n'); c; c = strchr(c, '\n'))
+        *c = ' ';
     return given;
 }
