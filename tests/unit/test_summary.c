@@ -426,6 +426,25 @@ static void what_changed_meanwhile_gets_no_summary(void)
     }
 }
 
+static void a_conversation_with_a_hole_is_summarized_as_well(void)
+{
+    struct lab lab;
+    struct summary_work work = { 0 };
+    struct err err = { 0 };
+
+    open_lab(&lab);
+    talk(&lab, 1, 5);
+    withdraw_a_turn(&lab);
+    assert_true(find_work(&lab, &work));
+    assert_int_equal(work.turns_count, 6);
+    assert_int_equal(work.last_seq, 7);
+    assert_null(strstr(buf_text(&work.turns), "Answer 1:"));
+    assert_int_equal(set_summary(&lab, &work, "src/part1.c is built by make.", &err), 0);
+    summary_work_deinit(&work);
+    assert_false(find_work(&lab, &work));
+    lab_remove(&lab);
+}
+
 static void turns_that_came_meanwhile_do_not_matter(void)
 {
     struct lab lab;
@@ -522,6 +541,7 @@ TEST_MAIN(
     TEST(one_that_is_longer_than_what_it_replaces_is_refused),
     TEST(a_long_one_is_cut_at_the_end_of_a_sentence), TEST(a_refused_one_changes_nothing),
     TEST(what_was_dropped_is_pinned_and_only_that),
-    TEST(what_changed_meanwhile_gets_no_summary), TEST(turns_that_came_meanwhile_do_not_matter),
-    TEST(a_fresh_start_is_summarized_alone),
+    TEST(what_changed_meanwhile_gets_no_summary),
+    TEST(a_conversation_with_a_hole_is_summarized_as_well),
+    TEST(turns_that_came_meanwhile_do_not_matter), TEST(a_fresh_start_is_summarized_alone),
     TEST(the_prompt_keeps_data_apart_from_what_it_asks), TEST(what_is_extracted_is_accepted))
