@@ -128,3 +128,19 @@ void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
     for (size_t i = first; i < prompt->messages_count; i++)
         append_message(out, &prompt->messages[i], key, MESSAGE_MAX_BYTES);
 }
+
+static void append_part(struct buf *out, const char *part)
+{
+    buf_printf(out, "%zu:%s", part ? strlen(part) : 0, part ? part : "");
+}
+
+void agent_prompt_print_parts(const struct agent_prompt *prompt, struct buf *out)
+{
+    append_part(out, mode_rule(prompt->mode));
+    append_part(out, prompt->instructions);
+    append_part(out, prompt->context_lines);
+    for (size_t i = 0; i < prompt->messages_count; i++) {
+        append_part(out, prompt->messages[i].author);
+        append_part(out, prompt->messages[i].text);
+    }
+}

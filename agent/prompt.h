@@ -40,4 +40,10 @@ struct agent_prompt {
  * delimiter. */
 void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out);
 
+/*
+ * Appends what the prompt consists of, without the delimiter that is new each time: alike for
+ * two prompts that say the same, and for no others, since each part stands behind its length.
+ */
+void agent_prompt_print_parts(const struct agent_prompt *prompt, struct buf *out);
+
 #endif

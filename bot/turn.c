@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "bot/kept.h"
 #include "bot/note.h"
 #include "bot/wiring.h"
 #include "memory/context.h"
@@ -31,6 +32,9 @@ struct progress {
     struct conversation *conversation;
     struct agent_run *run;
     struct buf denied; /* what the agent was not allowed to do */
+    struct kept_question question;
+    struct buf kept; /* an answer given before that serves again */
+    struct buf kept_note;
     int64_t ids[DISPATCH_BATCH_MAX];
     char run_id[AGENT_RUN_ID_BYTES];
 };
@@ -52,6 +56,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
         .duration =
             metrics_histogram(metrics, "agent_run_seconds", "", "Duration of agent runs."),
     };
+    kept_metrics_init(&turn_metrics->kept, metrics);
 }
 
 static const struct ledger_entry *first_entry(const struct turn *turn)
@@ -105,7 +110,7 @@ static size_t context_max_bytes(const struct turn *turn)
     return (size_t)turn->config->memory.context.budget_tokens * MEMORY_TOKEN_MAX_BYTES;
 }
 
-static void build_prompt(const struct turn *turn, const struct progress *progress,
+static void build_prompt(const struct turn *turn, struct progress *progress,
                          const struct settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
@@ -131,6 +136,8 @@ static void build_prompt(const struct turn *turn, const struct progress *progres
         messages[i].text = turn->batch->entries[i]->text;
     }
     agent_prompt_build(&prompt, out);
+    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
+                  &progress->question);
     log_debug("prompt conversation=%s turns=%" PRId64 " bytes=%zu", turn->batch->conversation,
               receipt.verbatim_turns, out->len);
     memory_receipt_deinit(&receipt);
@@ -177,8 +184,12 @@ static int start_agent(struct turn *turn, struct progress *progress, struct err 
     /* Stored before the process exists: a crash in between leaves a run id without a directory.
      */
     if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
-                            err) < 0 ||
-        agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+                            err) < 0)
+        return -1;
+    if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
+                  first_entry(turn)->user, &progress->kept, &progress->kept_note))
+        return 0;
+    if (agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
         return -1;
     histogram_observe_us(turn->metrics->wait,
                          clock_wall_us() - first_entry(turn)->received_wall_us);
@@ -462,6 +473,23 @@ static enum turn_outcome end_answered(struct turn *turn, struct progress *progre
     if (close_answer(turn, note ? note : "") < 0)
         return TURN_LEFT;
     remember(turn, progress, LEDGER_DONE);
+    if (!note)
+        kept_store(turn->memory, turn->config, &progress->question, settings_of(turn).workspace,
+                   first_entry(turn)->user, turn->batch->conversation,
+                   turn->surface->ops->answer(turn->surface));
+    metric_add(turn->metrics->answered, 1);
+    return TURN_ANSWERED;
+}
+
+/* No agent has run. */
+static enum turn_outcome end_kept(struct turn *turn, struct progress *progress)
+{
+    turn->surface->ops->append(turn->surface, buf_text(&progress->kept), progress->kept.len);
+    if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
+        return TURN_LEFT;
+    log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
+             first_entry(turn)->user, first_entry(turn)->channel, turn->batch->conversation);
+    remember(turn, progress, LEDGER_DONE);
     metric_add(turn->metrics->answered, 1);
     return TURN_ANSWERED;
 }
@@ -527,7 +555,7 @@ static int open_conversation(struct turn *turn, struct progress *progress, struc
     return rc;
 }
 
-/* A run of an earlier process if there is one, else a new one. */
+/* A run of an earlier process if there is one, else a new one, or no run: a kept answer. */
 static int have_agent(struct turn *turn, struct progress *progress, struct err *err)
 {
     if (*first_entry(turn)->run_id) {
@@ -535,9 +563,12 @@ static int have_agent(struct turn *turn, struct progress *progress, struct err *
             return progress->run ? 0 : -1;
         if (err->kind != ERR_INPUT)
             return -1;
-        /* No directory: the process died before it started anything, so nothing runs twice. */
+        /* No directory: the process died before it started anything, so nothing runs twice;
+         * but a kept answer may have been shown. */
         log_warn("run=%s was never started, starting anew", first_entry(turn)->run_id);
         agent_run_remove(turn->runs_dir, first_entry(turn)->run_id, NULL);
+        if (turn->surface->ops->resume(turn->surface, first_entry(turn)->reply_state, err) < 0)
+            log_warn("%s", err->message);
     }
     turn->surface->ops->begin(turn->surface, clock_now_ms());
     return start_agent(turn, progress, err);
@@ -559,6 +590,8 @@ enum turn_outcome turn_run(struct turn *turn)
                              "Sorry, I could not start on this; the people who run me find the "
                              "cause in the log.",
                              false);
+    } else if (!progress.run) {
+        outcome = end_kept(turn, &progress);
     } else if (follow_run(turn, &progress)) {
         outcome = end_run(turn, &progress);
     } else {
@@ -568,5 +601,7 @@ enum turn_outcome turn_run(struct turn *turn)
         agent_run_free(progress.run, outcome == TURN_LEFT);
     memory_conversation_end(turn->memory, progress.conversation);
     buf_deinit(&progress.denied);
+    buf_deinit(&progress.kept);
+    buf_deinit(&progress.kept_note);
     return outcome;
 }

@@ -20,6 +20,7 @@
 
 #include "base/metrics.h"
 #include "bot/dispatch.h"
+#include "bot/kept.h"
 #include "bot/surface.h"
 #include "config/config.h"
 #include "memory/memory.h"
@@ -32,6 +33,7 @@ struct turn_metrics {
     struct metric *output_tokens;
     struct histogram *wait;     /* from the event to the start of the agent */
     struct histogram *duration; /* of the agent's run */
+    struct kept_metrics kept;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
 

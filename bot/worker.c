@@ -15,6 +15,7 @@
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
+#include "bot/summarizer.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
@@ -232,6 +233,7 @@ static void *run_worker(void *context)
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
+        summarizer_note(worker->app->summarizer, batch.conversation);
         dispatch_finish(worker->app->dispatch, &batch);
         refill_while_wanted(worker->app);
     }

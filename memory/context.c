@@ -1,233 +1,580 @@
 #include "memory/context.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "memory/conversation.h"
-#include "memory/memory.h"
+#include "memory/line.h"
+#include "memory/person.h"
+#include "memory/pieces.h"
+#include "memory/recall.h"
+#include "memory/rooms.h"
 
-#define LINE_MAX_BYTES (6 * (PACK_TEXT_MAX_BYTES + 4096)) /* every byte escaped */
-#define CUT_MARK       " [... cut]"
-#define CUT_TRIES      16
-#define QUARTERS       4
+#define LOG_MODULE "memory.context"
+#include "base/log.h"
 
-/*
- * Without a tokenizer: four ASCII characters a token, two of the two-byte scripts (Cyrillic,
- * Greek, accents), one ideograph, half an emoji. Counted in quarters; on the high side for
- * prose, near for code.
- */
-int64_t memory_estimate_tokens(const char *text, size_t len)
-{
-    int64_t quarters = 0;
+#define LINE_MAX_BYTES   (4 * (PACK_TEXT_MAX_BYTES + 4096)) /* newlines become three bytes */
+#define PERSON_MAX_BYTES ((size_t)64 << 10)
+#define PERSON_SHARE     0.25 /* of the budget */
+#define SUMMARY_SHARE    0.3  /* of what may be told of the turns */
+#define RECENT_SCORE     0.5 /* of the newest turn beyond the verbatim ones; falls from there */
+#define ELSEWHERE_SHARE  0.8 /* what was said here rather answers what is asked here */
+#define CUT_TRIES        16
+#define CUT_MIN_BYTES    8
+#define NAME_TOKENS      2  /* about, for each turn's name */
+#define LEFT_MIN         16 /* quarters: no turn fits into less */
+#define DAY_S            86400
+#define GROWTH_TOKENS    90 /* more for each doubling of the turns there are */
 
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+#define HEADING_SUMMARY  "Summary"
+#define HEADING_RECALLED "Recalled"
+#define HEADING_LATEST   "Latest"
 
-        if (c < 0x80)
-            quarters += 1;
-        else if (c >= 0xf0)
-            quarters += 8;
-        else if (c >= 0xe0)
-            quarters += 4;
-        else if (c >= 0xc0)
-            quarters += 2;
-    }
-    return (quarters + QUARTERS - 1) / QUARTERS;
-}
+#pragma weak person_append_context /* TEMPORARY */
 
-static void append_json_text(struct buf *out, const char *text, size_t len)
-{
-    size_t plain = 0;
-
-    buf_append_char(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
-            continue;
-        buf_append(out, text + plain, i - plain);
-        plain = i + 1;
-        if (c == '\n')
-            buf_append_text(out, "\\n");
-        else if (c == '\t')
-            buf_append_text(out, "\\t");
-        else if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else
-            buf_printf(out, "\\u%04x", c);
-    }
-    buf_append(out, text + plain, len - plain);
-    buf_append_char(out, '"');
-}
-
-/* Text enters clean; a database that was edited by hand must not make bad JSON either. */
-static void append_text(struct buf *out, const char *text, size_t len)
-{
-    struct buf clean;
-
-    if (utf8_is_valid(text, len)) {
-        append_json_text(out, text, len);
-        return;
-    }
-    buf_init(&clean, LINE_MAX_BYTES);
-    utf8_append_clean(&clean, text, len);
-    append_json_text(out, buf_text(&clean), clean.len);
-    buf_deinit(&clean);
-}
-
-static const char *role_name(enum memory_role role)
-{
-    switch (role) {
-    case MEMORY_ROLE_USER:
-        return "user";
-    case MEMORY_ROLE_ASSISTANT:
-        return "assistant";
-    case MEMORY_ROLE_SYSTEM:
-        return "system";
-    }
-    return "system";
-}
-
-static void append_line(struct buf *out, const struct memory_turn *turn, bool name_author,
-                        size_t text_len, const char *mark)
-{
-    char at[CLOCK_ISO_BYTES];
-
-    buf_printf(out, "{\"role\":\"%s\"", role_name(turn->role));
-    if (name_author && *turn->author) {
-        buf_append_text(out, ",\"author\":");
-        append_text(out, turn->author, strlen(turn->author));
-    }
-    buf_printf(out, ",\"at\":\"%s\",\"text\":", clock_iso_utc(turn->at_wall_s, at));
-    append_text(out, turn->text, text_len);
-    if (*mark) {
-        out->len--; /* the mark goes inside the quotes */
-        buf_printf(out, "%s\"", mark);
-    }
-    buf_append_text(out, "}\n");
-}
-
+/* All sizes are in quarters of an estimated token, which add up. */
 struct building {
     const struct memory_context_options *options;
-    struct buf *out;
-    size_t turns;
+    struct memory_receipt *receipt;
+    struct line_names names;
+    struct pieces pieces;
+    struct buf person;
+    struct buf summary;
+    struct buf scratch;
+    int64_t left;    /* of the budget */
+    int64_t allowed; /* of what is left, for all but the newest turns */
+    size_t window;   /* turns in RAM, the last of the pieces */
+    size_t latest;   /* index of the first that stands verbatim */
+    size_t cut_len;  /* of the newest turn's text, when it does not fit; else 0 */
 };
 
-static int64_t measure(struct buf *scratch, const struct memory_turn *turn, bool name_author,
-                       size_t text_len, const char *mark)
+static int64_t quarters_of(const struct buf *text)
 {
-    buf_clear(scratch);
-    append_line(scratch, turn, name_author, text_len, mark);
-    return memory_estimate_tokens(buf_text(scratch), scratch->len);
+    return memory_estimate_quarters(buf_text(text), text->len);
+}
+
+static void spend(struct building *building, int64_t quarters)
+{
+    building->left -= quarters;
+    building->allowed -= quarters;
+}
+
+/* ---- the person ---------------------------------------------------------------------------
+ */
+
+/* Cuts whole lines off the end until it is small enough. */
+static void shorten_lines(struct buf *text, int64_t max_quarters)
+{
+    while (text->len && quarters_of(text) > max_quarters) {
+        size_t len = text->len - 1;
+
+        while (len > 0 && buf_text(text)[len - 1] != '\n')
+            len--;
+        buf_truncate(text, len);
+    }
+}
+
+static void take_person(struct memory *memory, struct building *building)
+{
+    struct err err = { 0 };
+
+    if (!building->options->uses_profile || !*building->names.asker || !person_append_context)
+        return;
+    if (person_append_context(memory, building->names.asker, &building->person, &err) < 0) {
+        log_warn("what is known of a person is left out of a context: %s", err.message);
+        building->receipt->lacks_person = true;
+        buf_clear(&building->person);
+        return;
+    }
+    if (building->person.len && buf_text(&building->person)[building->person.len - 1] != '\n')
+        buf_append_char(&building->person, '\n');
+    shorten_lines(&building->person, (int64_t)((double)building->left * PERSON_SHARE));
+    building->left -= quarters_of(&building->person);
+}
+
+/* ---- how much of the turns ----------------------------------------------------------------
+ */
+
+static int64_t known_tokens(const struct building *building)
+{
+    int64_t tokens = 0;
+
+    for (size_t i = 0; i < building->pieces.count; i++)
+        tokens += building->pieces.all[i].turn.tokens + NAME_TOKENS;
+    return tokens;
+}
+
+/* See context.h: what may be told of `known` tokens. */
+static int64_t allowance(int64_t known)
+{
+    double whole = CONTEXT_WHOLE_TOKENS;
+    double tokens = (double)known;
+
+    if (tokens > whole)
+        tokens = fmax(whole + GROWTH_TOKENS * log2(tokens / whole), tokens * CONTEXT_SHARE);
+    return (int64_t)tokens;
+}
+
+static bool is_new_session(const struct building *building)
+{
+    const struct memory_context_options *options = building->options;
+    const struct piece *newest;
+
+    if (!building->window || options->session_ttl_ms <= 0)
+        return false;
+    newest = &building->pieces.all[building->pieces.count - 1];
+    return options->now_wall_s - newest->turn.at_wall_s > options->session_ttl_ms / 1000;
+}
+
+/* ---- the summary --------------------------------------------------------------------------
+ */
+
+static bool copy_summary(void *context, const struct store_summary *summary)
+{
+    struct building *building = context;
+    struct memory_receipt *receipt = building->receipt;
+
+    line_append_heading(&building->summary, HEADING_SUMMARY);
+    line_append_text(&building->summary, summary->text, strlen(summary->text));
+    if (summary->pinned && *summary->pinned)
+        line_append_text(&building->summary, summary->pinned, strlen(summary->pinned));
+    receipt->summary_version = summary->version;
+    receipt->summary_first_seq = summary->first_seq;
+    receipt->summary_last_seq = summary->last_seq;
+    return false;
+}
+
+/* A summary that is longer than its share loses its end: a heading alone says nothing. */
+static void shorten_summary(struct building *building)
+{
+    int64_t most = (int64_t)((double)building->allowed * SUMMARY_SHARE);
+    struct buf *summary = &building->summary;
+    size_t bytes;
+    size_t cut;
+
+    if (quarters_of(summary) <= most)
+        return;
+    bytes = (size_t)(most > 0 ? most : 0);
+    cut =
+        utf8_cut(buf_text(summary), summary->len, bytes < summary->len ? bytes : summary->len);
+    while (cut > 0 && memory_estimate_quarters(buf_text(summary), cut) >= most)
+        cut = utf8_cut(buf_text(summary), summary->len, cut - 1);
+    while (cut > 0 && !strchr(".!?;\n", buf_text(summary)[cut - 1]))
+        cut--;
+    if (cut <= sizeof(HEADING_SUMMARY) + 2) {
+        buf_clear(summary);
+        return;
+    }
+    buf_truncate(summary, cut);
+    if (buf_text(summary)[cut - 1] != '\n')
+        buf_append_char(summary, '\n');
+}
+
+static void take_summary(const struct conversation *conversation, struct building *building)
+{
+    struct memory_receipt *receipt = building->receipt;
+
+    if (!building->options->uses_summary)
+        return;
+    conversation_visit_summary(conversation, copy_summary, building);
+    shorten_summary(building);
+    if (!building->summary.len)
+        receipt->summary_version = receipt->summary_first_seq = receipt->summary_last_seq = 0;
+    spend(building, quarters_of(&building->summary));
+}
+
+/* ---- turns --------------------------------------------------------------------------------
+ */
+
+static int64_t measure_turn(struct building *building, const struct piece *piece,
+                            size_t text_len)
+{
+    buf_clear(&building->scratch);
+    line_append_turn(&building->scratch, &piece->turn, &building->names, text_len);
+    return quarters_of(&building->scratch);
+}
+
+static bool is_same_day(const struct piece *a, const struct piece *b)
+{
+    return a->conversation == b->conversation &&
+           a->turn.at_wall_s / DAY_S == b->turn.at_wall_s / DAY_S;
+}
+
+static int64_t measure_day(struct building *building, const struct piece *piece)
+{
+    buf_clear(&building->scratch);
+    line_append_day(&building->scratch, piece->turn.at_wall_s, piece->conversation);
+    return quarters_of(&building->scratch);
+}
+
+/* Whether a turn that is chosen already has this one's day above it. */
+static bool has_day(const struct building *building, size_t at)
+{
+    const struct piece *all = building->pieces.all;
+    size_t end = building->latest;
+
+    for (size_t i = at; i-- > 0 && is_same_day(&all[i], &all[at]);) {
+        if (all[i].is_chosen)
+            return true;
+    }
+    for (size_t i = at + 1; i < end && is_same_day(&all[i], &all[at]); i++) {
+        if (all[i].is_chosen)
+            return true;
+    }
+    return false;
 }
 
 /*
  * The newest turn alone is over the budget: its beginning is better than silence, for the next
  * question is most likely about it. The cut is found by halving the excess.
  */
-static void build_cut(struct building *building, struct buf *scratch,
-                      const struct memory_turn *turn)
+static void cut_newest(struct building *building, int64_t most)
 {
-    bool name_author = building->options->name_authors;
-    size_t len = strlen(turn->text);
+    const struct piece *piece = &building->pieces.all[building->pieces.count - 1];
+    size_t len = strlen(piece->turn.text);
     size_t low = 0;
     size_t high = len;
 
     for (int i = 0; i < CUT_TRIES && high - low > 1; i++) {
-        size_t middle = utf8_cut(turn->text, len, low + (high - low) / 2);
+        size_t middle = utf8_cut(piece->turn.text, len, low + (high - low) / 2);
 
         if (middle <= low)
             break;
-        if (measure(scratch, turn, name_author, middle, CUT_MARK) <=
-            building->options->budget_tokens)
+        if (measure_turn(building, piece, middle) <= most)
             low = middle;
         else
             high = middle;
     }
-    if (!low)
+    if (low < CUT_MIN_BYTES)
         return;
-    append_line(building->out, turn, name_author, low, CUT_MARK);
-    building->turns = 1;
+    building->cut_len = low;
+    building->latest--;
+    building->receipt->is_cut = true;
+    spend(building, measure_turn(building, piece, low));
 }
 
-/* Remembers where the last `max` turns begin; returns how many there are. */
-static size_t find_last(const struct pack *pack, size_t *offsets, size_t max)
+/* The newest turns, as many as `max` and `most` (of the budget) take. */
+static void take_latest(struct building *building, size_t max, int64_t most)
 {
-    struct memory_turn turn;
-    size_t offset = 0;
-    size_t skip = pack->count > max ? pack->count - max : 0;
+    int64_t heading =
+        memory_estimate_quarters("# " HEADING_LATEST "\n", sizeof("# " HEADING_LATEST));
+    int64_t before = building->left;
+
+    most = most < building->left ? most : building->left;
+    while (building->latest > building->pieces.count - building->window && max > 0) {
+        const struct piece *piece = &building->pieces.all[building->latest - 1];
+        bool is_first = building->latest == building->pieces.count;
+        int64_t size = measure_turn(building, piece, strlen(piece->turn.text));
+        int64_t headings = is_first ? heading : 0;
+
+        if (is_first || !is_same_day(piece, piece + 1))
+            headings += measure_day(building, piece);
+        if (before - building->left + headings + size > most) {
+            if (is_first && headings < most) {
+                spend(building, headings);
+                cut_newest(building, most - headings);
+            }
+            return;
+        }
+        spend(building, headings + size);
+        building->latest--;
+        max--;
+    }
+}
+
+/* ---- recall -------------------------------------------------------------------------------
+ */
+
+static void score_pieces(struct building *building)
+{
+    const struct memory_context_options *options = building->options;
+    struct recall_question question = { options->question, building->names.asker,
+                                        options->now_wall_s };
+    size_t count = building->pieces.count;
+    AUTO_FREE struct recall_turn *turns = xcalloc(count + 1, sizeof(*turns));
+    AUTO_FREE double *scores = xcalloc(count + 1, sizeof(*scores));
+
+    for (size_t i = 0; i < count; i++) {
+        const struct memory_turn *turn = &building->pieces.all[i].turn;
+
+        turns[i] = (struct recall_turn){ turn->text, turn->author, turn->at_wall_s };
+    }
+    recall_rank(turns, count, &question, scores);
+    for (size_t i = 0; i < count; i++) {
+        building->pieces.all[i].score = scores[i];
+        if (i < building->pieces.here)
+            building->pieces.all[i].score *= ELSEWHERE_SHARE;
+    }
+}
+
+struct candidate {
+    size_t at;
+    double worth;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *first = a;
+    const struct candidate *second = b;
+
+    if (first->worth != second->worth)
+        return first->worth < second->worth ? 1 : -1;
+    return first->at < second->at ? 1 : -1;
+}
+
+/* What a turn has for being recent, 0 to RECENT_SCORE. In a new session only what was found
+ * counts, but for when nothing was. */
+static double recency(const struct building *building, size_t at)
+{
+    int64_t age = (int64_t)(building->pieces.count - at); /* 1: the newest */
+    int64_t max = building->options->max_messages;
+
+    if (age > max || at < building->pieces.count - building->window)
+        return 0;
+    return RECENT_SCORE * (double)(max - age + 1) / (double)max;
+}
+
+static size_t list_candidates(const struct building *building, struct candidate *candidates)
+{
+    bool any_found = false;
     size_t count = 0;
 
-    while (count < max) {
-        size_t begin = offset;
+    for (size_t i = 0; i < building->latest; i++)
+        any_found = any_found || building->pieces.all[i].score > 0;
+    for (size_t i = 0; i < building->latest; i++) {
+        const struct piece *piece = &building->pieces.all[i];
+        double score = piece->score;
 
-        if (!pack_next(pack, &offset, &turn))
-            break;
-        if (skip)
-            skip--;
-        else
-            offsets[count++] = begin;
+        if (!building->receipt->is_new_session || (!any_found && !building->summary.len))
+            score += recency(building, i);
+        if (score > 0)
+            candidates[count++] =
+                (struct candidate){ i, recall_worth(score, strlen(piece->turn.text) + 12) };
     }
+    qsort(candidates, count, sizeof(*candidates), compare_candidates);
     return count;
 }
 
-static void build(void *context, const struct pack *pack)
+/* Fills what is allowed with the turns that are worth most for their size. */
+static void take_recalled(struct building *building)
 {
-    struct building *building = context;
-    bool name_author = building->options->name_authors;
-    int64_t left = building->options->budget_tokens;
-    size_t max =
+    AUTO_FREE struct candidate *candidates = xcalloc(building->latest + 1, sizeof(*candidates));
+    int64_t heading =
+        memory_estimate_quarters("# " HEADING_RECALLED "\n", sizeof("# " HEADING_RECALLED));
+    size_t count = list_candidates(building, candidates);
+    int64_t left = building->allowed < building->left ? building->allowed : building->left;
+
+    left -= heading;
+    for (size_t i = 0; i < count && left >= LEFT_MIN; i++) {
+        struct piece *piece = &building->pieces.all[candidates[i].at];
+        int64_t size;
+
+        if ((piece->turn.tokens - 1) * TOKEN_QUARTERS > left)
+            continue;
+        size = measure_turn(building, piece, strlen(piece->turn.text));
+        if (!has_day(building, candidates[i].at))
+            size += measure_day(building, piece);
+        if (size > left)
+            continue;
+        left -= size;
+        piece->is_chosen = true;
+    }
+}
+
+/* Turns that were taken right before the latest ones belong to them. */
+static void join_latest(struct building *building)
+{
+    size_t most =
         building->options->max_messages < 0 ? 0 : (size_t)building->options->max_messages;
-    AUTO_FREE size_t *offsets = NULL;
-    AUTO_BUF struct buf scratch = { 0 };
-    struct memory_turn turn;
-    size_t count;
-    size_t first;
 
-    max = max < pack->count ? max : pack->count;
-    if (!max)
+    if (building->latest == building->pieces.count || building->cut_len)
         return;
-    buf_init(&scratch, LINE_MAX_BYTES);
-    offsets = xcalloc(max, sizeof(*offsets));
-    count = find_last(pack, offsets, max);
-    for (first = count; first > 0; first--) {
-        size_t offset = offsets[first - 1];
+    while (building->latest > building->pieces.count - building->window &&
+           building->pieces.all[building->latest - 1].is_chosen &&
+           is_same_day(&building->pieces.all[building->latest - 1],
+                       &building->pieces.all[building->latest]) &&
+           building->pieces.count - building->latest < most)
+        building->latest--;
+}
 
-        pack_next(pack, &offset, &turn);
-        left -= measure(&scratch, &turn, name_author, strlen(turn.text), "");
-        if (left < 0)
-            break;
+/* ---- the text -----------------------------------------------------------------------------
+ */
+
+static int64_t tokens_between(const struct buf *out, size_t from)
+{
+    int64_t quarters = memory_estimate_quarters(buf_text(out) + from, out->len - from);
+
+    return (quarters + TOKEN_QUARTERS - 1) / TOKEN_QUARTERS;
+}
+
+static void print_turn(struct building *building, size_t at, size_t *last, struct buf *out)
+{
+    const struct piece *piece = &building->pieces.all[at];
+    bool is_cut = building->cut_len && at + 1 == building->pieces.count;
+
+    if (*last == SIZE_MAX || !is_same_day(&building->pieces.all[*last], piece))
+        line_append_day(out, piece->turn.at_wall_s, piece->conversation);
+    line_append_turn(out, &piece->turn, &building->names,
+                     is_cut ? building->cut_len : strlen(piece->turn.text));
+    *last = at;
+}
+
+static void note_recalled(struct building *building, const struct piece *piece)
+{
+    struct memory_receipt *receipt = building->receipt;
+
+    if (receipt->recalled_count == MEMORY_RECEIPT_RECALLED_MAX)
+        return;
+    receipt->recalled[receipt->recalled_count++] =
+        (struct memory_recalled){ piece->turn.seq, piece->score,
+                                  xstrdup_or_null(piece->conversation) };
+}
+
+static void print_turns(struct building *building, struct buf *out)
+{
+    struct memory_receipt *receipt = building->receipt;
+    size_t from = out->len;
+    size_t last = SIZE_MAX;
+
+    for (size_t i = 0; i < building->latest; i++) {
+        if (!building->pieces.all[i].is_chosen)
+            continue;
+        if (last == SIZE_MAX)
+            line_append_heading(out, HEADING_RECALLED);
+        print_turn(building, i, &last, out);
+        note_recalled(building, &building->pieces.all[i]);
     }
-    if (first == count && count) {
-        build_cut(building, &scratch, &turn);
+    receipt->tokens_recalled = tokens_between(out, from);
+    from = out->len;
+    last = SIZE_MAX;
+    for (size_t i = building->latest; i < building->pieces.count; i++) {
+        if (last == SIZE_MAX)
+            line_append_heading(out, HEADING_LATEST);
+        print_turn(building, i, &last, out);
+    }
+    receipt->tokens_verbatim = tokens_between(out, from);
+}
+
+static void count_turns(struct building *building)
+{
+    struct memory_receipt *receipt = building->receipt;
+    const struct pieces *pieces = &building->pieces;
+
+    receipt->turns_known = (int64_t)(pieces->count - pieces->here);
+    receipt->verbatim_turns = (int64_t)(pieces->count - building->latest);
+    if (receipt->verbatim_turns)
+        receipt->verbatim_first_seq = pieces->all[building->latest].turn.seq;
+    for (size_t i = pieces->here; i < building->latest; i++) {
+        if (!pieces->all[i].is_chosen && pieces->all[i].turn.seq > receipt->summary_last_seq)
+            receipt->turns_dropped++;
+    }
+    receipt->lacks_older = pieces->lacks_older;
+    receipt->lacks_elsewhere = pieces->lacks_elsewhere;
+}
+
+static void calibrate_receipt(struct memory_receipt *receipt, double factor)
+{
+    int64_t *const counts[] = { &receipt->tokens,          &receipt->tokens_known,
+                                &receipt->tokens_person,   &receipt->tokens_summary,
+                                &receipt->tokens_recalled, &receipt->tokens_verbatim };
+
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+        *counts[i] = (int64_t)ceil((double)*counts[i] * factor - 1e-6);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------
+ */
+
+static size_t at_most(int64_t wanted, size_t count)
+{
+    if (wanted <= 0)
+        return 0;
+    return (uint64_t)wanted < count ? (size_t)wanted : count;
+}
+
+/* Chooses what goes in, within building->left. */
+static void choose(const struct conversation *conversation, struct building *building,
+                   bool stands_in)
+{
+    const struct memory_context_options *options = building->options;
+    int64_t known = known_tokens(building);
+    size_t max = at_most(options->max_messages, building->window);
+    size_t verbatim = at_most(options->verbatim_messages, max);
+
+    building->receipt->tokens_known = known;
+    building->allowed = building->left;
+    if (stands_in && allowance(known) * TOKEN_QUARTERS < building->allowed)
+        building->allowed = allowance(known) * TOKEN_QUARTERS;
+    building->receipt->is_new_session = is_new_session(building);
+    if (building->receipt->is_new_session)
+        max = verbatim = 0;
+    /* Nothing needs to stand in for what is there as it is. */
+    if (max == building->pieces.count && known <= CONTEXT_WHOLE_TOKENS)
+        stands_in = false;
+    if (stands_in)
+        take_summary(conversation, building);
+    take_latest(building, stands_in ? verbatim : max, building->left);
+    if (!stands_in)
+        return;
+    if (!options->uses_recall) {
+        take_latest(building, max - verbatim, building->allowed);
         return;
     }
-    for (size_t i = first; i < count; i++) {
-        size_t offset = offsets[i];
+    if (*options->question)
+        score_pieces(building);
+    take_recalled(building);
+    join_latest(building);
+}
 
-        pack_next(pack, &offset, &turn);
-        append_line(building->out, &turn, name_author, strlen(turn.text), "");
-    }
-    building->turns = count - first;
+static void print(struct building *building, struct buf *out)
+{
+    struct memory_receipt *receipt = building->receipt;
+    size_t from = out->len;
+
+    buf_append(out, buf_text(&building->person), building->person.len);
+    buf_append(out, buf_text(&building->summary), building->summary.len);
+    receipt->tokens_person = tokens_between(&building->person, 0);
+    receipt->tokens_summary = tokens_between(&building->summary, 0);
+    print_turns(building, out);
+    receipt->tokens = tokens_between(out, from);
+    count_turns(building);
 }
 
 void memory_build_context(struct memory *memory, const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,
                           struct memory_receipt *ret_receipt)
 {
-    struct building building = { .options = options, .out = out };
+    struct memory_context_options filled = *options;
+    struct building building = { .options = &filled, .receipt = ret_receipt };
+    struct pieces_wanted wanted = { .older = options->uses_recall };
+    struct memory_calibration calibration;
 
-    conversation_visit(conversation, build, &building);
-    (void)memory;
-    ret_receipt->verbatim_turns = (int64_t)building.turns;
-}
-
-void memory_receipt_deinit(struct memory_receipt *receipt)
-{
-    for (size_t i = 0; i < receipt->recalled_count; i++)
-        free(receipt->recalled[i].conversation);
-    receipt->recalled_count = 0;
+    filled.question = options->question ? options->question : "";
+    filled.user = options->user ? options->user : "";
+    building.names = (struct line_names){ filled.user, options->name_authors };
+    if (options->uses_recall && options->recalls_elsewhere && *filled.user)
+        wanted.elsewhere = filled.user;
+    memory_get_calibration(memory, &calibration);
+    ret_receipt->budget_tokens = options->budget_tokens;
+    building.left =
+        (int64_t)((double)(options->budget_tokens > 0 ? options->budget_tokens : 0) /
+                  calibration.tokens_per_estimate) *
+        TOKEN_QUARTERS;
+    buf_init(&building.person, PERSON_MAX_BYTES);
+    buf_init(&building.summary, LINE_MAX_BYTES);
+    buf_init(&building.scratch, LINE_MAX_BYTES);
+    take_person(memory, &building);
+    pieces_gather(memory, conversation, &wanted, &building.pieces);
+    building.latest = building.pieces.count;
+    building.window = building.pieces.count - building.pieces.window;
+    choose(conversation, &building, options->uses_summary || options->uses_recall);
+    print(&building, out);
+    calibrate_receipt(ret_receipt, calibration.tokens_per_estimate);
+    pieces_deinit(&building.pieces);
+    buf_deinit(&building.person);
+    buf_deinit(&building.summary);
+    buf_deinit(&building.scratch);
 }

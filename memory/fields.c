@@ -322,11 +322,9 @@ int memory_list_insert(struct memory *memory, const char *key, const char *name,
                        const char *value_json, struct err *err)
 {
     json_auto_t *value = parse(value_json, err);
-    struct store_mutation mutation = { .key = key,
-                                       .name = name,
-                                       .edit = STORE_EDIT_INSERT,
-                                       .value = value_json,
-                                       .index = index };
+    struct store_mutation mutation = {
+        .key = key, .name = name, .edit = STORE_EDIT_INSERT, .value = value_json, .index = index
+    };
 
     return value ? edit(memory, &mutation, err) : -1;
 }
@@ -421,8 +419,7 @@ static int check_turn(const char *key, const struct memory_turn *turn, struct er
     metadata = parse(turn->metadata, err);
     if (!metadata)
         return err_wrap(err, "metadata");
-    return json_is_object(metadata) ? 0
-                                    : err_set(err, ERR_INPUT, "metadata is a JSON object");
+    return json_is_object(metadata) ? 0 : err_set(err, ERR_INPUT, "metadata is a JSON object");
 }
 
 /* The next seq is taken from the conversation as it stands; somebody else may be quicker. */

@@ -3,8 +3,14 @@
  * erased turns (summaries are made anew, facts go), the ledger's text, answers kept for
  * repeated questions. What is erased leaves no bytes in the files.
  *
+ * What is being answered meanwhile: the ledger's row has lost its text then, which
+ * memory_is_forgotten() tells whoever has remembered the turn; he forgets it again.
+ *
+ * What stays: for 48 hours the ids of messages, so that a delivery repeated by Slack is still
+ * known; copies that somebody made (backups, exports, a quarantined file); what is in Slack.
+ *
  * Owns:    nothing.
- * Threads: desk, a command; not the loop and not the journal.
+ * Threads: desk, worker, a command; not the loop and not the journal.
  */
 #ifndef MEMORY_FORGET_H
 #define MEMORY_FORGET_H
@@ -18,14 +24,18 @@
 
 /* All that are given must hold; at least one of key, user, before and slack_ts is. */
 struct memory_forget {
-    const char *key;       /* one conversation */
-    const char *user;      /* a person: what they said, in conversations that others share; the
-                              whole of those in which nobody else spoke; preferences, profile */
+    const char *key;       /* one conversation, and what threads under it took over from it */
+    const char *user;      /* a person: what they said, and the answers to it; the whole of
+                              conversations in which nobody else spoke; when it stands alone,
+                              preferences and profile too */
     int64_t before_wall_s; /* what was said before */
     const char *team;      /* with channel and slack_ts: one message of Slack's and, when it was
                               answered alone, its answer */
     const char *channel;
     const char *slack_ts;
+    const char *thread_ts; /* of that message, NULL or "" when not in a thread or not known */
+    bool is_alone; /* no daemon is running: what a run of an earlier process is about to answer
+                      goes as well */
 };
 
 /* The receipt. */
@@ -42,8 +52,16 @@ struct memory_forgotten {
 };
 void memory_forgotten_deinit(struct memory_forgotten *forgotten); /* twice is fine */
 
+/*
+ * Fills a zeroed `ret_forgotten`, on failure with what was done; done again, it goes on from
+ * there. When another process keeps the bytes from leaving the files, that is logged and
+ * happens later by itself.
+ */
 int memory_forget(struct memory *memory, const struct memory_forget *what,
                   struct memory_forgotten *ret_forgotten, struct err *err);
+
+/* True when the ledger's message was erased, for a turn that was running then. */
+bool memory_is_forgotten(struct memory *memory, int64_t ledger_id);
 
 /* "3 conversations, 41 turns, ..." - only what is not 0; "nothing" when all are. */
 void memory_forgotten_print(const struct memory_forgotten *forgotten, struct buf *out);

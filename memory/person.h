@@ -3,7 +3,10 @@
  * set, and a profile of facts, which their own words taught (name, role, interests), each with
  * the message that taught it. Both are theirs to see and to correct.
  *
- * Owns:    a cache of people in RAM, bounded.
+ * Preferences keep when they were first and last set, not what they were before: what somebody
+ * changed their mind about is not kept.
+ *
+ * Owns:    a cache of people in RAM: the PERSONS_MAX who were here last.
  * Threads: any but the loop and the journal.
  */
 #ifndef MEMORY_PERSON_H
@@ -15,46 +18,95 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "memory/memory.h"
+#include "memory/profile.h"
 #include "memory/store.h"
 
 struct persons;
+/* Borrows the store. */
 struct persons *persons_new(struct store *store, struct metrics *metrics);
-void persons_free(struct persons *persons);                   /* NULL is fine */
-void persons_drop(struct persons *persons, const char *user); /* from RAM; NULL: everybody */
+void persons_free(struct persons *persons); /* NULL is fine */
+/* From RAM; NULL: everybody. Whoever changes a person's items other than through this header,
+ * or learns that another process did, calls it afterwards. */
+void persons_drop(struct persons *persons, const char *user);
+/* memory.context.profile: without it nothing is learnt (what is known stays). */
+void persons_set_learning(struct persons *persons, bool learns);
 
 /* ---- preferences ------------------------------------------------------------------------- */
+
+#define PERSON_NAME_MAX_BYTES  64
+#define PERSON_VALUE_MAX_BYTES 1000
+#define PERSON_PREFERENCES_MAX 50
 
 /*
  * `value` is JSON, or else taken as text. language (null, or a language), response_style
  * (brief, normal, detailed), response_length (short, medium, long), notifications (true,
- * false), timezone (a name of the tz database) and theme are known and checked; others are kept
- * as they are. ERR_INPUT says what is wrong with name or value.
+ * false), timezone (a name of the tz database) and theme (light, dark, auto) are known and
+ * checked; others are kept as they are. ERR_INPUT says what is wrong with name or value, and
+ * what is accepted.
  */
 int memory_set_preference(struct memory *memory, const char *user, const char *name,
                           const char *value, struct err *err);
-/* 1 it was there, 0 it was not. `name` "" deletes all. */
+/* 1 it was there, 0 it was not. `name` "" deletes all: the number that went. */
 int memory_delete_preference(struct memory *memory, const char *user, const char *name,
                              struct err *err);
 /* Every preference by name, with the defaults for those that are not set (created 0). */
 int memory_visit_preferences(struct memory *memory, const char *user, store_item_fn visit,
                              void *context, struct err *err);
 
-/* ---- profile ----------------------------------------------------------------------------- */
+/* ---- profile ------------------------------------------------------------------------------
+ *
+ * In the store a person's facts are items of these names; each is written by one side only, so
+ * that what is learnt and what is corrected at the same moment cannot undo each other:
+ *
+ *   role             learnt from the turn that the item names; updated is when that was said
+ *   set:role         corrected by the person; hides what was learnt
+ *   forgotten:role   when the person had it forgotten: what was said up to then teaches it no
+ *                    more (a turn still under way, an import), what is said later does
+ */
 
+/* What is in force, name, role, interests: names "name", "role", "interest:rust". Corrected
+ * facts have no conversation (""). */
 int memory_visit_facts(struct memory *memory, const char *user, store_item_fn visit,
                        void *context, struct err *err);
-/* Corrected by the person: stays until they change it. */
+/* Corrected by the person: stays until they change it. `name` is "name", "role", "interests"
+ * (a list with commas, in place of all there are) or "interest:x". */
 int memory_set_fact(struct memory *memory, const char *user, const char *name,
                     const char *value, struct err *err);
 /* `name` "name", "role", "interests", "interest:x", "" for all; the number that went. */
 int memory_delete_fact(struct memory *memory, const char *user, const char *name,
                        struct err *err);
 
-/* What a message teaches of its author; calls `on_fact` with name and plain value. Pure. */
-typedef void (*profile_fact_fn)(void *context, const char *name, const char *value);
-void profile_extract(const char *text, profile_fact_fn on_fact, void *context);
+/*
+ * What turns teach of those who said them, as mutations to be applied in one batch with the
+ * turns (seq, author and time are set); most turns teach nothing and cost no read of the store.
+ * Applying them twice is harmless. A technical term that somebody uses in three messages counts
+ * as an interest; the counting is in RAM only. A store that cannot be read is logged and
+ * teaches nothing: no turn fails for it. Not the loop, not the journal.
+ */
+struct lessons {
+    struct store_mutation *mutations;
+    size_t count;
+    struct lesson *parts; /* internal: what the mutations point to */
+};
+void persons_learn(struct persons *persons, const char *key, const struct memory_turn *turns,
+                   size_t turns_count, struct lessons *ret_lessons);
+/* After the commit, whether it succeeded or not: drops from RAM what has changed, frees. Safe
+ * on a zeroed struct. */
+void persons_learned(struct persons *persons, struct lessons *lessons);
 
-/* The lines that go into a context: what is set and what is known, "" for neither. */
+/* ---- for the context --------------------------------------------------------------------- */
+
+#define PERSON_CONTEXT_MAX_BYTES 1500
+
+/*
+ * The lines that go into a context: what is known and what is set, "" for neither; two at most,
+ * each with its newline, PERSON_CONTEXT_MAX_BYTES together:
+ *
+ *   About the person asking: name Ann Lee; role developer; interests C, SQLite.
+ *   Their wishes: answer in German; keep answers brief; time zone Europe/Berlin.
+ *
+ * No value can begin a line or pass for another item. From RAM for people who were here lately.
+ */
 int person_append_context(struct memory *memory, const char *user, struct buf *out,
                           struct err *err);
 

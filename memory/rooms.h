@@ -8,12 +8,14 @@
 #ifndef MEMORY_ROOMS_H
 #define MEMORY_ROOMS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "memory/commit.h"
 #include "memory/memory.h"
+#include "memory/tokens.h"
 
 struct db;
 struct persons;
@@ -34,6 +36,8 @@ struct memory {
     _Atomic int64_t cache_ttl_ms;
     _Atomic int64_t session_ttl_ms;
     _Atomic int64_t retention_ms;
+    pthread_mutex_t learnt_lock;
+    struct tokens_learnt learnt; /* guarded by learnt_lock */
     bool snapshot_failing; /* journal thread: said once */
 };
 

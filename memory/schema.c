@@ -134,6 +134,25 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
                         " WHERE id > ?1 AND id < (SELECT max(id) FROM ledger)"
                         " ORDER BY id LIMIT ?2",
     [DB_ENTRY_DELETE] = "DELETE FROM ledger WHERE id = ?",
+    /* Erasure. Commands that wait (kind 1) are still to be carried out. The first walks through
+     * the ledger: it holds 48 hours, and this is asked for by people. */
+    [DB_ENTRIES_MEANT] = "SELECT id, state, run_id, conversation FROM ledger"
+                         " WHERE id > ?1 AND text <> '' AND (kind = 0 OR state > 1)"
+                         " AND (?3 = '' OR conversation = ?3) AND (?4 = '' OR user = ?4)"
+                         " AND (?5 = 0 OR received_wall_us < ?5) ORDER BY id LIMIT ?2",
+    [DB_ENTRIES_AT] = "SELECT id, state, run_id, conversation FROM ledger"
+                      " WHERE ts = ?3 AND ts <> '' AND channel = ?4"
+                      " AND (?5 = '' OR team = ?5) AND id > ?1 AND text <> ''"
+                      " AND (kind = 0 OR state > 1) ORDER BY id LIMIT ?2",
+    /* ?2: nobody is at work on what is RUNNING (1). What waits (0) or FAILED (3) becomes
+     * CANCELLED (4). */
+    [DB_ENTRY_ERASE] = "UPDATE ledger SET text = '',"
+                       " attributes = iif(state = 1 AND NOT ?2, attributes, '{}'),"
+                       " reply_state = iif(state = 1 AND NOT ?2, reply_state, ''),"
+                       " run_id = iif(state = 1 AND NOT ?2, run_id, ''),"
+                       " state = iif(state = 1 AND NOT ?2, 1, iif(state IN (0, 1, 3), 4,"
+                       " state))"
+                       " WHERE id = ?1 AND (kind = 0 OR state > 1)",
     [DB_ENGAGED_FIND] = "SELECT 1 FROM engaged WHERE thread_ts = ? AND channel = ?"
                         " AND team = ?",
     /* A thread in use is rewritten once an hour, not at every message. */

@@ -9,6 +9,7 @@
 #define SWEEP_SCAN         INT64_C(4000) /* conversations looked at */
 #define SWEEP_CONVERSATION INT64_C(64)   /* conversations erased */
 #define SWEEP_TURNS        INT64_C(500)
+#define AT_THE_END         INT64_C(-1)
 
 /* ---- sweeping ---------------------------------------------------------------------------- */
 
@@ -26,7 +27,7 @@ static int sweep_expired(struct db *db, enum db_statement which, int64_t *count,
 }
 
 /* Ids of conversations that nobody has used since, from `after` on; *ret_after: how far it has
- * looked, 0 at the end. */
+ * looked, or AT_THE_END. */
 static int find_unused(struct db *db, int64_t before_wall_s, int64_t after, int64_t *ret_ids,
                        size_t *ret_count, int64_t *ret_after, struct err *err)
 {
@@ -46,11 +47,11 @@ static int find_unused(struct db *db, int64_t before_wall_s, int64_t after, int6
     }
     sqlite3_reset(statement);
     *ret_count = count;
-    *ret_after = count == SWEEP_CONVERSATION || seen == SWEEP_SCAN ? after : 0;
+    *ret_after = count == SWEEP_CONVERSATION || seen == SWEEP_SCAN ? after : AT_THE_END;
     return rc < 0 ? -1 : 0;
 }
 
-/* *ret_after is where the next piece begins, 0 when all were looked at. */
+/* *ret_after is where the next piece begins, or AT_THE_END. */
 static int sweep_conversations(struct db *db, int64_t before_wall_s, int64_t after,
                                struct store_swept *swept, int64_t *ret_after, struct err *err)
 {
@@ -154,7 +155,7 @@ static int sweep_piece(struct sqlite_store *store, struct db *db, int64_t before
     if (values < 0 ||
         sweep_conversations(db, before_wall_s, store->sweep_after, swept, ret_after, err) < 0)
         return -1;
-    if (*ret_after || fields || values)
+    if (*ret_after != AT_THE_END || fields || values)
         return 1;
     turns = sweep_turns(db, before_wall_s, swept, err);
     if (turns == 0 && prune_hours(db, before_wall_s, err) < 0)
@@ -166,7 +167,7 @@ int sqlite_sweep(struct sqlite_store *store, struct db *db, int64_t before_wall_
                  struct store_swept *swept, struct err *err)
 {
     struct store_swept piece = *swept;
-    int64_t after = 0;
+    int64_t after = AT_THE_END;
     int rc;
 
     if (db_begin(db, err) < 0)
@@ -176,7 +177,7 @@ int sqlite_sweep(struct sqlite_store *store, struct db *db, int64_t before_wall_
         db_rollback(db);
         return -1;
     }
-    store->sweep_after = after;
+    store->sweep_after = after == AT_THE_END ? 0 : after;
     *swept = piece;
     return rc;
 }

@@ -127,7 +127,8 @@ int memory_value_add(struct memory *memory, const char *key, int64_t number, int
 {
     struct store_mutation mutation = { .kind = STORE_ADD_VALUE, .key = key, .number = number };
 
-    if (check(key, NULL, err) < 0 || expires_after(ttl_ms, &mutation.expires_wall_ms, err) < 0 ||
+    if (check(key, NULL, err) < 0 ||
+        expires_after(ttl_ms, &mutation.expires_wall_ms, err) < 0 ||
         commit_mutations(&memory->path, &mutation, 1, err) < 0)
         return -1;
     *ret_sum = mutation.count;

@@ -1,0 +1,227 @@
+#include "memory/erasure.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "memory/commit.h"
+#include "memory/conversation.h"
+#include "memory/person.h"
+#include "memory/rooms.h"
+
+#define LOG_MODULE "memory.forget"
+#include "base/log.h"
+
+#define BATCH_MUTATIONS 512 /* a commit each */
+
+/* ---- the batch --------------------------------------------------------------------------- */
+
+void erasure_add(struct erasure *erasure, const struct store_mutation *mutation)
+{
+    if (erasure->count == erasure->capacity) {
+        erasure->capacity = erasure->capacity ? erasure->capacity * 2 : 64;
+        erasure->mutations =
+            xrealloc(erasure->mutations, erasure->capacity, sizeof(erasure->mutations[0]));
+    }
+    erasure->mutations[erasure->count++] = *mutation;
+}
+
+static void add_counts(struct memory_forgotten *to, const struct memory_forgotten *from)
+{
+    to->conversations += from->conversations;
+    to->turns += from->turns;
+    to->summaries += from->summaries;
+    to->fields += from->fields;
+    to->items += from->items;
+    to->values += from->values;
+}
+
+static void clear_batch(struct erasure *erasure)
+{
+    erasure->count = 0;
+    names_clear(&erasure->texts);
+    names_clear(&erasure->keys);
+    names_clear(&erasure->people);
+    erasure->counted = (struct memory_forgotten){ 0 };
+}
+
+void erasure_deinit(struct erasure *erasure)
+{
+    clear_batch(erasure);
+    free(take_ptr(&erasure->mutations));
+    erasure->capacity = 0;
+}
+
+int erasure_flush(struct erasure *erasure, struct err *err)
+{
+    struct memory *memory = erasure->memory;
+    int rc = 0;
+
+    if (erasure->count)
+        rc = commit_mutations(&memory->path, erasure->mutations, erasure->count, err);
+    if (rc == 0) {
+        add_counts(erasure->receipt, &erasure->counted);
+        for (size_t i = 0; i < erasure->keys.count; i++)
+            conversations_drop(memory->conversations, erasure->keys.items[i]);
+        for (size_t i = 0; memory->persons && i < erasure->people.count; i++)
+            persons_drop(memory->persons, erasure->people.items[i]);
+    }
+    clear_batch(erasure);
+    return rc;
+}
+
+/* ---- one conversation -------------------------------------------------------------------- */
+
+struct summaries_found {
+    int64_t count;
+    int64_t last_seq;
+};
+
+static bool note_summary(void *context, const struct store_summary *summary)
+{
+    struct summaries_found *found = context;
+
+    found->count++;
+    if (summary->last_seq > found->last_seq)
+        found->last_seq = summary->last_seq;
+    return true;
+}
+
+struct facts_search {
+    struct erasure *erasure;
+    const char *key;
+    const struct picked *picked;
+    bool is_whole;
+};
+
+static bool forget_fact(void *context, const struct store_item *item)
+{
+    struct facts_search *search = context;
+    struct erasure *erasure = search->erasure;
+
+    if (strcmp(item->conversation, search->key) != 0 ||
+        (!search->is_whole && !picked_holds(search->picked, item->seq)))
+        return true;
+    erasure_add(erasure, &(struct store_mutation){
+                             .kind = STORE_DELETE_ITEM,
+                             .user = names_add(&erasure->texts, item->user),
+                             .item_kind = STORE_ITEM_FACT,
+                             .name = names_add(&erasure->texts, item->name),
+                         });
+    erasure->counted.items++;
+    return true;
+}
+
+/* What the erased turns have taught of their authors. */
+static int forget_facts(struct erasure *erasure, const char *key, const struct picked *picked,
+                        bool is_whole, struct err *err)
+{
+    struct store *store = erasure->memory->store;
+    struct facts_search search = {
+        .erasure = erasure, .key = key, .picked = picked, .is_whole = is_whole
+    };
+
+    for (size_t i = 0; i < picked->authors.count; i++) {
+        if (store->ops->items(store, picked->authors.items[i], STORE_ITEM_FACT, forget_fact,
+                              &search, err) < 0)
+            return -1;
+        names_add_once(&erasure->people, picked->authors.items[i]);
+    }
+    return 0;
+}
+
+static void erase_whole(struct erasure *erasure, const char *key,
+                        const struct store_conversation *size)
+{
+    erasure_add(erasure, &(struct store_mutation){ .kind = STORE_ERASE,
+                                                   .key = names_add(&erasure->texts, key) });
+    erasure->counted.conversations++;
+    erasure->counted.turns += size->turns;
+    erasure->counted.summaries += size->summaries;
+    erasure->counted.fields += size->fields;
+    log_info("conversation=%s ends: erased, turns=%" PRId64, key, size->turns);
+}
+
+/* A summary that covers an erased turn goes, and with it all: each was made from the one before
+ * it. The next one is made from the turns that are left. */
+static int erase_turns(struct erasure *erasure, const char *key, const struct picked *picked,
+                       struct err *err)
+{
+    struct store *store = erasure->memory->store;
+    const char *kept_key = names_add(&erasure->texts, key);
+    struct summaries_found summaries = { 0 };
+
+    for (size_t i = 0; i < picked->count; i++) {
+        if (!picked->turns[i].is_picked)
+            continue;
+        erasure_add(erasure, &(struct store_mutation){ .kind = STORE_ERASE_TURN,
+                                                       .key = kept_key,
+                                                       .seq = picked->turns[i].seq });
+        erasure->counted.turns++;
+    }
+    if (store->ops->summaries(store, key, note_summary, &summaries, err) < 0)
+        return -1;
+    if (summaries.count && summaries.last_seq >= picked->first_seq) {
+        erasure_add(erasure,
+                    &(struct store_mutation){ .kind = STORE_DROP_SUMMARIES, .key = kept_key });
+        erasure->counted.summaries += summaries.count;
+    }
+    return 0;
+}
+
+bool erasure_lends(const char *key)
+{
+    return !strchr(key, ':');
+}
+
+static void note_erased(struct erasure *erasure, const char *key, const struct picked *picked,
+                        struct names *erased_ts)
+{
+    names_add(&erasure->keys, key);
+    erasure->is_lent = erasure->is_lent || erasure_lends(key);
+    for (size_t i = 0; erased_ts && i < picked->count; i++) {
+        if (picked->turns[i].is_picked && *picked->turns[i].slack_ts)
+            names_add(erased_ts, picked->turns[i].slack_ts);
+    }
+}
+
+static enum erased what_goes(const struct pick *pick, const struct picked *picked,
+                             const struct store_conversation *size)
+{
+    bool is_message = pick->slack_ts || pick->any_ts;
+
+    if (!size->key || (!pick->is_all && !picked->picked_count))
+        return ERASED_NOTHING;
+    if (pick->is_all || (picked->is_everything && !(is_message && size->fields)))
+        return ERASED_WHOLE;
+    return ERASED_TURNS;
+}
+
+int erasure_conversation(struct erasure *erasure, const char *key, const struct pick *pick,
+                         struct names *erased_ts, enum erased *ret_erased, struct err *err)
+{
+    struct store *store = erasure->memory->store;
+    struct store_conversation size = { 0 };
+    struct picked picked = { 0 };
+    enum erased goes = ERASED_NOTHING;
+    int rc = store->ops->size(store, key, &size, err);
+
+    if (rc == 0)
+        rc = picked_read(store, key, pick, &picked, err);
+    if (rc == 0)
+        goes = what_goes(pick, &picked, &size);
+    if (goes == ERASED_WHOLE)
+        erase_whole(erasure, key, &size);
+    else if (goes == ERASED_TURNS)
+        rc = erase_turns(erasure, key, &picked, err);
+    if (rc == 0 && goes != ERASED_NOTHING) {
+        rc = forget_facts(erasure, key, &picked, goes == ERASED_WHOLE, err);
+        note_erased(erasure, key, &picked, erased_ts);
+    }
+    picked_deinit(&picked);
+    *ret_erased = goes;
+    if (rc == 0 && erasure->count >= BATCH_MUTATIONS)
+        rc = erasure_flush(erasure, err);
+    return rc;
+}
