@@ -111,6 +111,16 @@ static struct conversation_limits limits_of(const struct memory_options *options
                                          .max_turns = options->max_turns };
 }
 
+static struct store *files_new(struct memory *memory, const struct memory_options *options,
+                               struct err *err)
+{
+    AUTO_FREE char *dir = options->files_dir && *options->files_dir
+                              ? xstrdup(options->files_dir)
+                              : xasprintf("%s/sessions", options->state_dir);
+
+    return store_files_new(dir, memory->vault, options->is_visitor, err);
+}
+
 static struct store *store_new(struct memory *memory, const struct memory_options *options,
                                struct err *err)
 {
@@ -120,7 +130,7 @@ static struct store *store_new(struct memory *memory, const struct memory_option
     case MEMORY_STORE_SQLITE:
         return store_sqlite_new(memory->readers, memory->vault);
     case MEMORY_STORE_FILES:
-        break;
+        return files_new(memory, options, err);
     }
     err_set(err, ERR_INPUT, "no such store");
     return NULL;
