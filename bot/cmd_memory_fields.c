@@ -32,7 +32,8 @@ static int put_number(struct memory_call *call, int64_t number)
     return memory_out_end(call);
 }
 
-/* ---- fields ------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------
+ */
 
 int memory_get_verb(struct memory_call *call)
 {
@@ -77,8 +78,8 @@ int memory_update_verb(struct memory_call *call)
 int memory_contains_verb(struct memory_call *call)
 {
     struct err err = { 0 };
-    int rc = memory_field_contains(call->memory, memory_word(call, 0), memory_word(call, 1),
-                                   &err);
+    int rc =
+        memory_field_contains(call->memory, memory_word(call, 0), memory_word(call, 1), &err);
     int status;
 
     if (rc < 0)
@@ -99,7 +100,8 @@ int memory_delete_verb(struct memory_call *call)
     return rc ? CLI_OK : not_there(call, "there is no such field");
 }
 
-/* ---- all of them -------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------
+ */
 
 struct showing {
     struct memory_call *call;
@@ -172,8 +174,10 @@ int memory_ttl_verb(struct memory_call *call)
     int64_t ttl_ms = -1;
     int64_t count;
 
-    if (strcmp(text, "never") != 0 && (!value_parse_duration_ms(text, &ttl_ms) || ttl_ms <= 0)) {
-        err_set(&err, ERR_INPUT, "'%s' is no duration such as 90s 15m 24h 30d, nor never", text);
+    if (strcmp(text, "never") != 0 &&
+        (!value_parse_duration_ms(text, &ttl_ms) || ttl_ms <= 0)) {
+        err_set(&err, ERR_INPUT, "'%s' is no duration such as 90s 15m 24h 30d, nor never",
+                text);
         memory_say_failed(call, &err);
         return CLI_USAGE;
     }
@@ -181,7 +185,8 @@ int memory_ttl_verb(struct memory_call *call)
     return count < 0 ? memory_say_failed(call, &err) : put_number(call, count);
 }
 
-/* ---- lists -------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------
+ */
 
 int memory_append_verb(struct memory_call *call)
 {
@@ -214,7 +219,8 @@ int memory_pop_verb(struct memory_call *call)
     int rc;
 
     buf_init(&value, SIZE_MAX);
-    rc = memory_list_pop(call->memory, memory_word(call, 0), memory_word(call, 1), &value, &err);
+    rc =
+        memory_list_pop(call->memory, memory_word(call, 0), memory_word(call, 1), &value, &err);
     if (rc < 0)
         return memory_say_failed(call, &err);
     return rc ? put_value(call, &value) : not_there(call, "the list is empty");
@@ -259,8 +265,8 @@ int memory_get_list_verb(struct memory_call *call)
     struct err err = { 0 };
 
     buf_init(&value, SIZE_MAX);
-    if (memory_list_get(call->memory, memory_word(call, 0), memory_word(call, 1), &value, &err) <
-        0)
+    if (memory_list_get(call->memory, memory_word(call, 0), memory_word(call, 1), &value,
+                        &err) < 0)
         return memory_say_failed(call, &err);
     return put_value(call, &value);
 }
@@ -274,7 +280,8 @@ int memory_list_length_verb(struct memory_call *call)
     return length < 0 ? memory_say_failed(call, &err) : put_number(call, length);
 }
 
-/* ---- messages ----------------------------------------------------------------------------- */
+/* ---- messages -----------------------------------------------------------------------------
+ */
 
 int memory_add_message_verb(struct memory_call *call)
 {

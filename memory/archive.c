@@ -146,9 +146,8 @@ static int call(struct memory *memory, journal_call_fn function, void *context, 
 int memory_sweep(struct memory *memory, struct store_swept *ret_swept, struct err *err)
 {
     struct sweeping sweeping = { .store = memory->store,
-                                 .before_wall_s =
-                                     clock_wall_s() -
-                                     atomic_load(&memory->retention_ms) / 1000 };
+                                 .before_wall_s = clock_wall_s() -
+                                                  atomic_load(&memory->retention_ms) / 1000 };
     int rc;
 
     do {

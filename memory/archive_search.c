@@ -72,7 +72,8 @@ void archive_hit_deinit(struct archive_hit *hit)
     *hit = (struct archive_hit){ 0 };
 }
 
-/* ---- the query ---------------------------------------------------------------------------- */
+/* ---- the query ----------------------------------------------------------------------------
+ */
 
 struct reading_query {
     struct search *search;
@@ -84,8 +85,7 @@ static void add_term(void *context, const struct word *word)
     struct reading_query *reading = context;
     struct search *search = reading->search;
 
-    if ((word->flags & WORD_WHOLE) ||
-        ((word->flags & WORD_STOP) && !reading->takes_stops))
+    if ((word->flags & WORD_WHOLE) || ((word->flags & WORD_STOP) && !reading->takes_stops))
         return;
     for (size_t i = 0; i < search->terms_count; i++) {
         if (search->terms[i].stem == word->stem)
@@ -105,7 +105,8 @@ static void read_query(struct search *search)
         words_visit(search->query, strlen(search->query), add_term, &reading);
 }
 
-/* ---- a turn ------------------------------------------------------------------------------- */
+/* ---- a turn -------------------------------------------------------------------------------
+ */
 
 struct counting {
     const struct search *search;
@@ -123,7 +124,8 @@ static void count_word(void *context, const struct word *word)
         counting->found[i] += counting->search->terms[i].stem == word->stem;
 }
 
-static void count_words(const struct search *search, const char *text, struct counting *counting)
+static void count_words(const struct search *search, const char *text,
+                        struct counting *counting)
 {
     *counting = (struct counting){ .search = search };
     words_visit(text, strlen(text), count_word, counting);
@@ -143,7 +145,8 @@ static double bm25(const struct search *search, const struct counting *counting)
     return score;
 }
 
-/* ---- the first pass: how rare, and where -------------------------------------------------- */
+/* ---- the first pass: how rare, and where --------------------------------------------------
+ */
 
 static bool learn_turn(void *context, const struct memory_turn *turn)
 {
@@ -198,7 +201,8 @@ static void weigh_terms(struct search *search)
     }
 }
 
-/* ---- the second pass: rank ---------------------------------------------------------------- */
+/* ---- the second pass: rank ----------------------------------------------------------------
+ */
 
 /* Takes the hit over. */
 static void keep_hit(struct search *search, struct archive_hit *hit)

@@ -254,7 +254,8 @@ int64_t memory_fields_set_ttl(struct memory *memory, const char *key, int64_t tt
 
 /* ---- lists ------------------------------------------------------------------------------- */
 
-/* A list does not grow past FIELD_MAX_BYTES: whoever appends for ever, and keeps all, is told. */
+/* A list does not grow past FIELD_MAX_BYTES: whoever appends for ever, and keeps all, is told.
+ */
 static int check_list(struct memory *memory, const struct store_mutation *mutation,
                       size_t value_len, struct err *err)
 {
@@ -305,11 +306,9 @@ int memory_list_extend(struct memory *memory, const char *key, const char *name,
                        const char *array_json, int64_t keep, struct err *err)
 {
     json_auto_t *array = parse(array_json, err);
-    struct store_mutation mutation = { .key = key,
-                                       .name = name,
-                                       .edit = STORE_EDIT_EXTEND,
-                                       .value = array_json,
-                                       .index = keep };
+    struct store_mutation mutation = {
+        .key = key, .name = name, .edit = STORE_EDIT_EXTEND, .value = array_json, .index = keep
+    };
 
     if (!array)
         return -1;

@@ -44,7 +44,8 @@ int64_t memory_fields_clear(struct memory *memory, const char *key, struct err *
 int64_t memory_fields_set_ttl(struct memory *memory, const char *key, int64_t ttl_ms,
                               struct err *err);
 
-/* To the end; `keep` above 0: then the last so many stay, for a list that would grow for ever. */
+/* To the end; `keep` above 0: then the last so many stay, for a list that would grow for ever.
+ */
 int memory_list_append(struct memory *memory, const char *key, const char *name,
                        const char *value_json, int64_t keep, struct err *err);
 int memory_list_extend(struct memory *memory, const char *key, const char *name,

@@ -197,6 +197,15 @@ static int start(struct memory *memory, const char *db_path,
     return 0;
 }
 
+static struct memory *memory_new(struct metrics *metrics)
+{
+    struct memory *memory = xcalloc(1, sizeof(*memory));
+
+    memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
+    return memory;
+}
+
 int memory_open(const struct memory_options *options, struct metrics *metrics,
                 struct memory **ret_memory, struct err *err)
 {
@@ -205,9 +214,7 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
 
     if (file_make_dirs(options->state_dir, 0700, err) < 0)
         return -1;
-    memory = xcalloc(1, sizeof(*memory));
-    memory->metrics = metrics;
-    pthread_mutex_init(&memory->learnt_lock, NULL);
+    memory = memory_new(metrics);
     if (start(memory, db_path, options, metrics, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
@@ -224,8 +231,7 @@ static int start_reading(struct memory *memory, const char *db_path,
     struct db *db;
     int rc;
 
-    if (open_vault(memory, options, err) < 0 ||
-        open_store(memory, db_path, options, err) < 0)
+    if (open_vault(memory, options, err) < 0 || open_store(memory, db_path, options, err) < 0)
         return -1;
     db = readers_borrow(memory->readers, err);
     if (!db)
@@ -242,11 +248,10 @@ int memory_open_reader(const struct memory_options *options, struct metrics *met
     struct memory *memory;
 
     if (access(db_path, F_OK) < 0)
-        return errno == ENOENT
-                   ? err_set(err, ERR_INPUT, "nothing is remembered yet: there is no %s", db_path)
-                   : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
-    memory = xcalloc(1, sizeof(*memory));
-    memory->metrics = metrics;
+        return errno == ENOENT ? err_set(err, ERR_INPUT,
+                                         "nothing is remembered yet: there is no %s", db_path)
+                               : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
+    memory = memory_new(metrics);
     if (start_reading(memory, db_path, options, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
