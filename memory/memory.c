@@ -15,6 +15,7 @@
 #include "memory/db.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
+#include "memory/person.h"
 #include "memory/places.h"
 #include "memory/readers.h"
 #include "memory/rooms.h"
@@ -57,6 +58,12 @@ static void snapshot_if_due(struct memory *memory, struct db *db, int64_t now_ms
                  now_ms + (retry_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : retry_ms));
 }
 
+static void notice_foreign(struct memory *memory, struct db *db)
+{
+    if (commit_notice_foreign(&memory->path, db))
+        persons_drop(memory->persons, NULL);
+}
+
 static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 {
     struct memory *memory = context;
@@ -68,7 +75,7 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 
     period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
     period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
-    commit_notice_foreign(&memory->path, db);
+    notice_foreign(memory, db);
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
@@ -81,9 +88,7 @@ static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
 /* A command beside this process may have erased or imported something. */
 static void after_batch(void *context, struct db *db)
 {
-    struct memory *memory = context;
-
-    commit_notice_foreign(&memory->path, db);
+    notice_foreign(context, db);
 }
 
 static int flush(void *context, struct err *err)
@@ -102,6 +107,7 @@ static void set_limits(struct memory *memory, const struct memory_options *optio
     atomic_store(&memory->retention_ms, options->retention_ms);
     atomic_store(&memory->path.max_turns, options->max_turns < 1 ? 1 : options->max_turns);
     atomic_store(&memory->path.snapshot_interval_ms, options->snapshot_interval_ms);
+    persons_set_learning(memory->persons, options->learns_profile);
 }
 
 static struct conversation_limits limits_of(const struct memory_options *options)
@@ -155,6 +161,7 @@ static int open_store(struct memory *memory, const char *db_path,
     if (!memory->store)
         return -1;
     memory->conversations = conversations_new(memory->store, &limits, memory->metrics);
+    memory->persons = persons_new(memory->store, memory->metrics);
     set_limits(memory, options);
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
@@ -280,6 +287,7 @@ void memory_close(struct memory *memory)
     }
     ledger_free(memory->ledger);
     conversations_free(memory->conversations);
+    persons_free(memory->persons);
     if (memory->store)
         memory->store->ops->free(memory->store);
     readers_free(memory->readers);

@@ -103,11 +103,14 @@ void persons_learned(struct persons *persons, struct lessons *lessons);
  * each with its newline, PERSON_CONTEXT_MAX_BYTES together:
  *
  *   About the person asking: name Ann Lee; role developer; interests C, SQLite.
- *   Their wishes: answer in German; keep answers brief; time zone Europe/Berlin.
+ *   Their wishes: answer in German; keep answers short; their time zone is Europe/Berlin.
  *
  * No value can begin a line or pass for another item. From RAM for people who were here lately.
  */
 int person_append_context(struct memory *memory, const char *user, struct buf *out,
                           struct err *err);
+
+/* Appends one value of a line: of one line itself, without ";", at most `max_bytes`. */
+void person_append_value(struct buf *out, const char *text, size_t max_bytes);
 
 #endif
