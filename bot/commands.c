@@ -21,6 +21,11 @@ static const struct command commands[] = {
     { "stop", "", "end what I am doing in this conversation", desk_say_stop, false, true },
     { "status", "", "what I am doing, and your place in the queue", desk_say_status, false,
       true },
+    { "stats", "", "what I keep of this conversation and of you, in figures", desk_say_stats,
+      true, false },
+    { "forget", "[me]",
+      "erase this conversation from my memory; with `me`, everything I know of you",
+      desk_say_forget, true, false },
     { "help", "", "this list", desk_say_help, false, true },
 };
 
