@@ -27,6 +27,7 @@ struct intake;
 struct loop;
 struct people;
 struct slack_socket;
+struct summarizer;
 struct workers;
 
 struct app {
@@ -42,6 +43,7 @@ struct app {
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;
+    struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
     struct slack_socket *socket;
     struct intake *intake;

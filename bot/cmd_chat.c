@@ -23,6 +23,7 @@
 #include "base/utf8.h"
 #include "bot/cli.h"
 #include "bot/commands.h"
+#include "bot/summarize.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
 #include "bot/wiring.h"
@@ -35,6 +36,7 @@ struct chat {
     struct metrics *metrics;
     struct memory *memory;
     struct turn_metrics turn_metrics;
+    struct summarize_metrics summarize_metrics;
     char *user;
     char *conversation;
     char *launcher;
@@ -220,6 +222,22 @@ static void say_help(void)
     fputs(buf_text(&out), stdout);
 }
 
+/* Here and now, without an agent: somebody sits at the prompt and waits. */
+static void summarize(struct chat *chat)
+{
+    struct summarize summarize = {
+        .config = chat->config,
+        .memory = chat->memory,
+        .metrics = &chat->summarize_metrics,
+        .key = chat->conversation,
+    };
+
+    if (chat->config->memory.context.summarizer == CONFIG_SUMMARIZER_OFF)
+        return;
+    while (summarize_run(&summarize, SUMMARIZE_EXTRACT) == SUMMARIZE_MADE)
+        continue;
+}
+
 /* True when the line was one of the chat commands. */
 static bool run_chat_command(struct chat *chat, const char *line)
 {
@@ -261,6 +279,7 @@ static int converse(struct chat *chat)
             continue;
         if (answer(chat, line) == TURN_FAILED)
             status = CLI_FAILED;
+        summarize(chat);
     }
     if (chat->is_interactive)
         putchar('\n');
@@ -304,6 +323,7 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     chat->conversation = xasprintf("%s:" TERMINAL_CHANNEL ":%s", chat->user, name);
     chat->metrics = metrics_new();
     turn_metrics_init(&chat->turn_metrics, chat->metrics);
+    summarize_metrics_init(&chat->summarize_metrics, chat->metrics);
     buf_init(&chat->input, LINE_MAX_BYTES);
     chat->is_interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||

@@ -9,6 +9,7 @@
 #include "agent/run.h"
 #include "base/alloc.h"
 #include "bot/app.h"
+#include "bot/summarizer.h"
 #include "memory/forget.h"
 
 #define LOG_MODULE "bot.desk"
@@ -69,8 +70,10 @@ static void say_forgotten(const struct command_call *call, const struct memory_f
     if (dropped)
         buf_printf(out, " %zu waiting message%s will not be answered.", dropped,
                    dropped == 1 ? "" : "s");
-    if (call->app)
+    if (call->app) {
+        summarizer_interrupt(call->app->summarizer);
         remove_runs(call->app, &forgotten);
+    }
     memory_forgotten_deinit(&forgotten);
 }
 
@@ -129,6 +132,8 @@ void desk_message_deleted(struct app *app, const char *channel, const char *thre
     if (memory_forget(app->memory, &what, &forgotten, &err) < 0)
         log_err("a message deleted in Slack is not forgotten: channel=%s ts=%s: %s", channel,
                 ts, err.message);
+    if (forgotten.turns || forgotten.summaries)
+        summarizer_interrupt(app->summarizer);
     remove_runs(app, &forgotten);
     memory_forgotten_deinit(&forgotten);
 }

@@ -15,6 +15,7 @@
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
+#include "bot/summarizer.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
@@ -242,6 +243,7 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
         if (memory_forget(worker->app->memory, &what, &forgotten, &err) < 0)
             log_err("what was to be forgotten is remembered: conversation=%s ts=%s: %s",
                     entry->conversation, entry->ts, err.message);
+        summarizer_interrupt(worker->app->summarizer);
         memory_forgotten_deinit(&forgotten);
     }
 }
@@ -256,6 +258,7 @@ static void *run_worker(void *context)
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
         forget_if_wanted(worker, &batch);
+        summarizer_note(worker->app->summarizer, batch.conversation);
         dispatch_finish(worker->app->dispatch, &batch);
         refill_while_wanted(worker->app);
     }

@@ -29,11 +29,16 @@
 #include "memory/memory.h"
 #include "memory/store.h"
 
+#define COMMIT_SNAPSHOT_STEP_US 4000 /* how long a commit may wait for a snapshot */
+
+struct vault;
+
 struct commit_path {
     struct store *store;
     struct conversations *conversations;
     struct ledger *ledger;
     struct journal *journal;
+    struct vault *vault; /* NULL: nothing is sealed */
     enum memory_durability durability;
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
@@ -65,7 +70,8 @@ int commit_flush(struct commit_path *path, struct err *err);
  * has. Journal thread, outside a transaction. */
 bool commit_notice_foreign(struct commit_path *path, struct db *db);
 
-/* Brings everything unsaved into the store. Safe to repeat after a failure. */
+/* Brings everything unsaved into the store, when nobody waits for a commit: at open and at
+ * close. Safe to repeat after a failure. */
 int commit_snapshot(struct commit_path *path, struct db *db, struct err *err);
 
 #endif

@@ -47,6 +47,14 @@ int conversations_pin(struct conversations *set, const char *key, const char *pa
                       struct err *err);
 void conversations_unpin(struct conversations *set, struct conversation *conversation);
 
+/*
+ * How to bring everything unsaved into the store, asked for before a conversation that holds
+ * unsaved turns is loaded anew; called without a lock. Startup.
+ */
+typedef int (*conversations_flush_fn)(void *context, struct err *err);
+void conversations_set_flush(struct conversations *set, conversations_flush_fn flush,
+                             void *context);
+
 const char *conversation_key(const struct conversation *conversation);
 int64_t conversation_last_seq(const struct conversation *conversation);
 
@@ -58,19 +66,19 @@ void conversation_copy_lent(const struct conversation *conversation, struct pack
                             int64_t *ret_first_seq);
 
 /*
- * Takes over turns that are durable now; `unsaved_id` above 0 keeps the conversation in RAM
- * until conversations_note_saved() has passed it. The lent turns count as stored from here on.
+ * Takes over turns that are durable now and gives them their seq; `unsaved_id` above 0 keeps
+ * the conversation in RAM until conversations_note_saved() has passed it. The lent turns count
+ * as stored from here on.
  */
 void conversation_append(struct conversations *set, struct conversation *conversation,
                          const struct memory_turn *turns, size_t count, int64_t unsaved_id);
 
-/* Empties the window; seq goes on. */
-void conversation_reset(struct conversations *set, struct conversation *conversation,
-                        int64_t window_seq);
+/* Empties the window, without a summary; seq goes on. */
+void conversation_reset(struct conversations *set, struct conversation *conversation);
 
 /*
- * The newest summary is loaded with the conversation and stays with it in RAM. Replaces it,
- * after the store has it; NULL: there is none any more.
+ * The newest summary of the window is loaded with the conversation and stays with it in RAM.
+ * Replaces it, after the store has it; NULL: there is none any more.
  */
 void conversation_set_summary(struct conversations *set, struct conversation *conversation,
                               const struct store_summary *summary);
@@ -79,7 +87,7 @@ void conversation_set_summary(struct conversations *set, struct conversation *co
 bool conversation_visit_summary(const struct conversation *conversation, store_summary_fn visit,
                                 void *context);
 
-/* Another process has continued it: the next pin loads it anew. */
+/* Somebody else has continued it: the next pin loads it anew. */
 void conversation_mark_stale(struct conversations *set, struct conversation *conversation);
 
 /*

@@ -15,6 +15,7 @@
 #include "memory/places.h"
 #include "memory/readers.h"
 #include "memory/rooms.h"
+#include "memory/snapshot.h"
 #include "memory/store.h"
 #include "memory/vault.h"
 
@@ -27,17 +28,21 @@
 
 /* ---- upkeep, on the journal thread ------------------------------------------------------- */
 
+/* A piece of it, so that commits pass in between. */
 static void snapshot_if_due(struct memory *memory, struct db *db, int64_t now_ms)
 {
     struct err err = { 0 };
+    bool more = false;
     int64_t retry_ms;
 
     if (now_ms < atomic_load(&memory->path.snapshot_due_ms))
         return;
     /* Before the work: what is committed meanwhile sets the next one. */
     atomic_store(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
-    if (commit_snapshot(&memory->path, db, &err) == 0) {
+    if (snapshot_step(&memory->path, db, COMMIT_SNAPSHOT_STEP_US, &more, &err) == 0) {
         memory->snapshot_failing = false;
+        if (more)
+            atomic_store(&memory->path.snapshot_due_ms, now_ms);
         return;
     }
     if (!memory->snapshot_failing)
@@ -76,6 +81,13 @@ static void after_batch(void *context, struct db *db)
     struct memory *memory = context;
 
     commit_notice_foreign(&memory->path, db);
+}
+
+static int flush(void *context, struct err *err)
+{
+    struct memory *memory = context;
+
+    return commit_flush(&memory->path, err);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
@@ -132,6 +144,8 @@ static int start(struct memory *memory, const char *db_path,
     set_limits(memory, options);
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
+    memory->path.vault = memory->vault;
+    conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
     memory->path.durability =
         options->store == MEMORY_STORE_NONE ? MEMORY_DURABILITY_TURN : options->durability;
