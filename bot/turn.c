@@ -57,6 +57,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
             metrics_histogram(metrics, "agent_run_seconds", "", "Duration of agent runs."),
     };
     kept_metrics_init(&turn_metrics->kept, metrics);
+    context_metrics_init(&turn_metrics->contexts, metrics);
 }
 
 static const struct ledger_entry *first_entry(const struct turn *turn)
@@ -138,8 +139,8 @@ static void build_prompt(const struct turn *turn, struct progress *progress,
     agent_prompt_build(&prompt, out);
     kept_identify(turn->config, &prompt, settings->workspace, settings->model,
                   &progress->question);
-    log_debug("prompt conversation=%s turns=%" PRId64 " bytes=%zu", turn->batch->conversation,
-              receipt.verbatim_turns, out->len);
+    context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
+                         &receipt);
     memory_receipt_deinit(&receipt);
 }
 

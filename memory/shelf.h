@@ -57,6 +57,7 @@ struct conversation {
     uint8_t place;
     bool lent;      /* the pack is a parent's, not stored under this key */
     bool was_reset; /* an empty window is meant to be empty */
+    bool was_found; /* in RAM, when it was pinned last */
     char key[];
 };
 
