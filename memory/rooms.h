@@ -16,6 +16,7 @@
 #include "memory/commit.h"
 #include "memory/memory.h"
 #include "memory/tokens.h"
+#include "memory/upkeep.h"
 
 struct db;
 struct health;
@@ -40,7 +41,7 @@ struct memory {
     _Atomic int64_t retention_ms;
     pthread_mutex_t learnt_lock;
     struct tokens_learnt learnt; /* guarded by learnt_lock */
-    bool snapshot_failing;       /* journal thread: said once */
+    struct upkeep upkeep;
 };
 
 #endif
