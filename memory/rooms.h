@@ -19,12 +19,14 @@
 #include "memory/upkeep.h"
 
 struct db;
+struct health;
 struct persons;
 struct readers;
 struct vault;
 
 struct memory {
     struct db *db; /* the journal's from the moment it lives */
+    struct health *health;
     struct readers *readers;
     struct vault *vault; /* NULL: not encrypted */
     struct store *store;

@@ -6,6 +6,7 @@
 #include "memory/conversation.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
+#include "memory/person.h"
 #include "memory/rooms.h"
 #include "memory/snapshot.h"
 
@@ -228,6 +229,12 @@ void upkeep_init(struct memory *memory, bool is_visitor)
                                       .sweep_due_ms = clock_now_ms() + SWEEP_FIRST_MS };
 }
 
+static void notice_foreign(struct memory *memory, struct db *db)
+{
+    if (commit_notice_foreign(&memory->path, db))
+        persons_drop(memory->persons, NULL);
+}
+
 int64_t upkeep_run(void *context, struct db *db, int64_t now_ms)
 {
     struct memory *memory = context;
@@ -237,7 +244,7 @@ int64_t upkeep_run(void *context, struct db *db, int64_t now_ms)
     int64_t sweep_ms;
     bool more = false;
 
-    commit_notice_foreign(&memory->path, db);
+    notice_foreign(memory, db);
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     sweep_ms = sweep_if_due(memory, db, now_ms);
@@ -252,5 +259,5 @@ void upkeep_after_batch(void *context, struct db *db)
 {
     struct memory *memory = context;
 
-    commit_notice_foreign(&memory->path, db);
+    notice_foreign(memory, db);
 }
