@@ -339,7 +339,7 @@ static int measure_single(struct memory *memory, const char *directory)
     return 0;
 }
 
-/* As many people as make `want` turns in a commit: while one batch is being written, the next
+/* Twenty people make ten turns a commit: while one batch is being written, the next
  * one forms. Several times, for the disk of a shared machine changes its mind. */
 static void measure_group(struct memory *memory, struct metrics *metrics)
 {
