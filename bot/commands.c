@@ -21,6 +21,10 @@ static const struct command commands[] = {
     { "stop", "", "end what I am doing in this conversation", desk_say_stop, false, true },
     { "status", "", "what I am doing, and your place in the queue", desk_say_status, false,
       true },
+    { "prefs", "[set NAME VALUE | forget NAME]", "how you want to be answered", desk_say_prefs,
+      true, false },
+    { "profile", "[set NAME VALUE | forget NAME]", "what I know of you, and how to correct it",
+      desk_say_profile, true, false },
     { "help", "", "this list", desk_say_help, false, true },
 };
 
