@@ -36,6 +36,7 @@
 
 #define COMMIT_SNAPSHOT_STEP_US 4000 /* how long a commit may wait for a snapshot */
 
+struct persons;
 struct vault;
 
 struct commit_path {
@@ -43,7 +44,8 @@ struct commit_path {
     struct conversations *conversations;
     struct ledger *ledger;
     struct journal *journal;
-    struct vault *vault; /* NULL: nothing is sealed */
+    struct vault *vault;     /* NULL: nothing is sealed */
+    struct persons *persons; /* learn from what is said; NULL: nobody does */
     enum memory_durability durability;
     bool is_volatile; /* the store goes with the process: nothing is put aside for it */
     _Atomic int64_t max_turns;

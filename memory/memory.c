@@ -101,6 +101,7 @@ static int start(struct memory *memory, const char *db_path,
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
     memory->path.vault = memory->vault;
+    memory->path.persons = memory->persons;
     conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
     memory->path.is_volatile = options->store == MEMORY_STORE_NONE;
