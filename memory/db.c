@@ -235,6 +235,20 @@ int db_open(const char *path, enum db_role role, struct db **ret_db, struct err 
     return 0;
 }
 
+int db_check_schema(struct db *db, struct err *err)
+{
+    int version = 0;
+
+    if (read_version(db, &version, err) < 0)
+        return -1;
+    return version == schema_version
+               ? 0
+               : err_set(err, ERR_INPUT,
+                         "%s has schema %d, this program reads %d: start the daemon (or give a "
+                         "command that writes), which brings it up to date",
+                         db->path, version, schema_version);
+}
+
 void db_close(struct db *db)
 {
     if (!db)

@@ -105,6 +105,7 @@ enum db_statement {
     DB_ITEM_DELETE,
     DB_ITEMS_DELETE,
     DB_ITEMS_LIST,
+    DB_ITEM_PEOPLE,
 
     DB_VALUE_SET,
     DB_VALUE_FIND,
@@ -188,6 +189,9 @@ int64_t db_last_id(struct db *db);
 int db_begin(struct db *db, struct err *err); /* IMMEDIATE */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db); /* also when SQLite has rolled back by itself */
+
+/* ERR_INPUT unless the file has the schema that this program writes: for who may not migrate. */
+int db_check_schema(struct db *db, struct err *err);
 
 /* What it takes on the disk, its log included; in RAM: its pages. */
 int64_t db_bytes(struct db *db);

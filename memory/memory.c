@@ -1,12 +1,15 @@
 #include "memory/memory.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "memory/archive.h"
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
@@ -78,30 +81,46 @@ static struct store *store_new(struct memory *memory, const struct memory_option
     return NULL;
 }
 
-static int start(struct memory *memory, const char *db_path,
-                 const struct memory_options *options, struct metrics *metrics, struct err *err)
+static int open_vault(struct memory *memory, const struct memory_options *options,
+                      struct err *err)
+{
+    if (!options->encryption_key_file || !*options->encryption_key_file)
+        return 0;
+    return vault_open(options->encryption_key_file, &memory->vault, err);
+}
+
+static int open_store(struct memory *memory, const char *db_path,
+                      const struct memory_options *options, struct err *err)
 {
     struct conversation_limits limits = limits_of(options);
-    const struct journal_hooks hooks = { upkeep_run, upkeep_after_batch, memory };
 
-    if (options->encryption_key_file && *options->encryption_key_file &&
-        vault_open(options->encryption_key_file, &memory->vault, err) < 0)
-        return -1;
-    if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
-        db_set_vault(memory->db, memory->vault, err) < 0)
-        return -1;
     memory->readers = readers_new(db_path);
     readers_set_vault(memory->readers, memory->vault);
     memory->store = store_new(memory, options, err);
     if (!memory->store)
         return -1;
-    memory->conversations = conversations_new(memory->store, &limits, metrics);
-    memory->persons = persons_new(memory->store, metrics);
+    memory->conversations = conversations_new(memory->store, &limits, memory->metrics);
+    memory->persons = persons_new(memory->store, memory->metrics);
     set_limits(memory, options);
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
     memory->path.vault = memory->vault;
     memory->path.persons = memory->persons;
+    return 0;
+}
+
+static int start(struct memory *memory, const char *db_path,
+                 const struct memory_options *options, struct metrics *metrics, struct err *err)
+{
+    const struct journal_hooks hooks = { upkeep_run, upkeep_after_batch, memory };
+
+    if (open_vault(memory, options, err) < 0)
+        return -1;
+    if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
+        db_set_vault(memory->db, memory->vault, err) < 0)
+        return -1;
+    if (open_store(memory, db_path, options, err) < 0)
+        return -1;
     conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
     memory->path.is_volatile = options->store == MEMORY_STORE_NONE;
@@ -127,6 +146,15 @@ static int start(struct memory *memory, const char *db_path,
     return 0;
 }
 
+static struct memory *memory_new(struct metrics *metrics)
+{
+    struct memory *memory = xcalloc(1, sizeof(*memory));
+
+    memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
+    return memory;
+}
+
 int memory_open(const struct memory_options *options, struct metrics *metrics,
                 struct memory **ret_memory, struct err *err)
 {
@@ -135,10 +163,45 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
 
     if (file_make_dirs(options->state_dir, 0700, err) < 0)
         return -1;
-    memory = xcalloc(1, sizeof(*memory));
-    memory->metrics = metrics;
-    pthread_mutex_init(&memory->learnt_lock, NULL);
+    memory = memory_new(metrics);
     if (start(memory, db_path, options, metrics, err) < 0) {
+        memory_close(memory);
+        return err_wrap(err, "memory");
+    }
+    *ret_memory = memory;
+    return 0;
+}
+
+/* The schema is looked at once, by the first reader; a writer may not migrate beside us, for it
+ * is the same program. */
+static int start_reading(struct memory *memory, const char *db_path,
+                         const struct memory_options *options, struct err *err)
+{
+    struct db *db;
+    int rc;
+
+    if (open_vault(memory, options, err) < 0 || open_store(memory, db_path, options, err) < 0)
+        return -1;
+    db = readers_borrow(memory->readers, err);
+    if (!db)
+        return -1;
+    rc = db_check_schema(db, err);
+    readers_return(memory->readers, db);
+    return rc;
+}
+
+int memory_open_reader(const struct memory_options *options, struct metrics *metrics,
+                       struct memory **ret_memory, struct err *err)
+{
+    AUTO_FREE char *db_path = xasprintf("%s/%s", options->state_dir, DB_FILE_NAME);
+    struct memory *memory;
+
+    if (access(db_path, F_OK) < 0)
+        return errno == ENOENT ? err_set(err, ERR_INPUT,
+                                         "nothing is remembered yet: there is no %s", db_path)
+                               : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
+    memory = memory_new(metrics);
+    if (start_reading(memory, db_path, options, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
     }

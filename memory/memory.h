@@ -236,6 +236,9 @@ int memory_conversation_reset(struct memory *memory, const char *key, struct err
 /* Number of turns in the verbatim window (since the last reset). */
 size_t memory_conversation_turns(const struct conversation *conversation);
 
+/* Whether it was in RAM when it was begun. */
+bool memory_conversation_was_cached(const struct conversation *conversation);
+
 /* ---- figures ------------------------------------------------------------------------------
  */
 

@@ -294,6 +294,8 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_ITEMS_LIST] = "SELECT name, value, conversation, seq, created_wall_s, updated_wall_s"
                       " FROM item WHERE user = ?1 AND kind = ?2 AND name > ?3"
                       " ORDER BY name LIMIT ?4",
+    [DB_ITEM_PEOPLE] = "SELECT DISTINCT user FROM item WHERE kind = ?1 AND user > ?2"
+                       " ORDER BY user LIMIT ?3",
 
     [DB_VALUE_SET] = "INSERT INTO value(key, value, expires_wall_ms) VALUES(?,?,?)"
                      " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"

@@ -59,6 +59,7 @@ struct conversation {
     uint8_t place : 2;  /* enum shelf_place */
     bool lent : 1;      /* the pack is a parent's, not stored under this key */
     bool was_reset : 1; /* an empty window is meant to be empty */
+    bool was_found : 1; /* in RAM, when it was pinned last */
     char key[];
 };
 

@@ -38,7 +38,8 @@
 
 /* How a list (or a missing field, which counts as an empty one) is changed in place. */
 enum store_edit {
-    STORE_EDIT_EXTEND, /* `value` is a JSON array; append is an array of one */
+    STORE_EDIT_EXTEND, /* `value` is a JSON array; append is an array of one. `index` above 0:
+                          the last so many stay */
     STORE_EDIT_INSERT, /* `value` before `index`; beyond the ends means at the end */
     STORE_EDIT_POP,    /* the last element, to `result`; nothing when the list is empty */
     STORE_EDIT_REMOVE, /* the first element equal to `value`; `count` says whether there was */
@@ -217,7 +218,7 @@ struct store_ops {
     /* One field (name) or all (name NULL), by name; expired ones are not there. */
     int (*fields)(struct store *store, const char *key, const char *name, store_value_fn visit,
                   void *context, struct err *err);
-    /* A person's items of one kind by name. */
+    /* A person's items of one kind by name; with `user` NULL everybody's, by user. */
     int (*items)(struct store *store, const char *user, enum store_item_kind kind,
                  store_item_fn visit, void *context, struct err *err);
     /* Values by exact key, or, with `is_pattern`, by pattern in order of key, after `after`
