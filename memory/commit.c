@@ -154,7 +154,7 @@ static void note_unsaved(struct commit_path *path, int64_t id)
         ;
 }
 
-static void snapshot_now(struct commit_path *path)
+void commit_snapshot_soon(struct commit_path *path)
 {
     int64_t now_ms = clock_now_ms();
 
@@ -168,7 +168,7 @@ static void schedule_snapshot(struct commit_path *path)
     int64_t when_ms = clock_now_ms() + atomic_load(&path->snapshot_interval_ms);
 
     if (conversations_want_snapshot(path->conversations))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     else if (atomic_compare_exchange_strong(&path->snapshot_due_ms, &due_ms, when_ms))
         journal_call_at(path->journal, when_ms);
 }
@@ -363,7 +363,8 @@ int commit_flush(struct commit_path *path, struct err *err)
     struct flushing flushing = { .path = path, .more = true };
     int rc = 0;
 
-    if (!commit_puts_aside(path))
+    /* Beside a visitor there may be a daemon that puts aside. */
+    if (!commit_puts_aside(path) && !path->is_visitor)
         return 0;
     /* One piece a call: the turns of others pass in between. */
     while (rc == 0 && flushing.more)
@@ -382,7 +383,7 @@ bool commit_notice_foreign(struct commit_path *path, struct db *db)
     conversations_mark_all_stale(path->conversations);
     /* What is unsaved stays until it is saved, or until somebody wants it. */
     if (commit_puts_aside(path))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     return true;
 }
 
