@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "memory/person.h"
 #include "memory/snapshot.h"
 
 #define LOG_MODULE "memory.commit"
@@ -21,7 +22,8 @@ struct batch {
     char (*lent_ts)[PACK_TS_BYTES];
     struct store_mutation *mutations; /* for the store now */
     size_t count;
-    struct aside aside; /* for the store later */
+    struct aside aside;     /* for the store later */
+    struct lessons lessons; /* what the new turns teach, for the store now: it is little */
 };
 
 static void batch_deinit(struct batch *batch)
@@ -33,8 +35,9 @@ static void batch_deinit(struct batch *batch)
     aside_deinit(&batch->aside);
 }
 
-static void batch_init(struct batch *batch, const struct conversation *conversation,
-                       const struct memory_turn *turns, size_t count)
+static void batch_init(struct batch *batch, struct persons *persons,
+                       const struct conversation *conversation, const struct memory_turn *turns,
+                       size_t count)
 {
     size_t offset = 0;
     size_t lent = 0;
@@ -52,6 +55,10 @@ static void batch_init(struct batch *batch, const struct conversation *conversat
     batch->turns_count = lent + count;
     for (size_t i = 0; i < batch->turns_count; i++)
         batch->turns[i].seq = batch->first_seq + (int64_t)i;
+    /* What the parent lent has taught already. */
+    persons_learn(persons, batch->key, batch->turns + lent, count, &batch->lessons);
+    batch->mutations =
+        xcalloc(batch->turns_count + 1 + batch->lessons.count, sizeof(batch->mutations[0]));
 }
 
 /* The appends, then the trim. */
@@ -59,7 +66,6 @@ static void add_mutations(struct batch *batch, int64_t max_turns)
 {
     int64_t last_seq = batch->first_seq + (int64_t)batch->turns_count - 1;
 
-    batch->mutations = xcalloc(batch->turns_count + 1, sizeof(batch->mutations[0]));
     for (size_t i = 0; i < batch->turns_count; i++)
         batch->mutations[batch->count++] =
             (struct store_mutation){ .kind = STORE_APPEND_TURN,
@@ -70,6 +76,12 @@ static void add_mutations(struct batch *batch, int64_t max_turns)
         batch->mutations[batch->count++] = (struct store_mutation){
             .kind = STORE_TRIM_TURNS, .key = batch->key, .seq = last_seq - max_turns + 1
         };
+}
+
+static void add_lessons(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->lessons.count; i++)
+        batch->mutations[batch->count++] = batch->lessons.mutations[i];
 }
 
 static int put_aside(struct batch *batch, const struct vault *vault, struct err *err)
@@ -186,13 +198,15 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
 
     if (rc < 0)
         return -1;
-    batch_init(&batch, conversation, turns, turns_count);
+    batch_init(&batch, path->persons, conversation, turns, turns_count);
     if (path->durability == MEMORY_DURABILITY_INTERVAL)
         rc = put_aside(&batch, path->vault, &local);
     else
         add_mutations(&batch, atomic_load(&path->max_turns));
+    add_lessons(&batch);
     if (rc == 0)
         rc = run_commit(path, &job, &batch, &local);
+    persons_learned(path->persons, &batch.lessons);
     batch_deinit(&batch);
     if (rc < 0) {
         if (local.kind == ERR_INPUT)

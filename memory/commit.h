@@ -9,7 +9,7 @@
  * So a crash between two snapshots loses nothing and asks nothing again, and the store (which
  * may be slow or far) is off the path of a turn.
  *
- * Owns:    nothing; borrows store, conversations, ledger and journal.
+ * Owns:    nothing; borrows store, conversations, persons, ledger and journal.
  * Threads: commit and reset on any but the loop and the journal; snapshot on the journal
  *          thread, or before it lives and after it has ended.
  * Errors:  on failure RAM and disk are as before. ERR_INPUT "continued elsewhere": another
@@ -36,6 +36,7 @@ struct vault;
 struct commit_path {
     struct store *store;
     struct conversations *conversations;
+    struct persons *persons; /* who learn from the turns */
     struct ledger *ledger;
     struct journal *journal;
     struct vault *vault; /* NULL: nothing is sealed */

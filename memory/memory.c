@@ -151,6 +151,7 @@ static int start(struct memory *memory, const char *db_path,
     set_limits(memory, options);
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
+    memory->path.persons = memory->persons;
     memory->path.vault = memory->vault;
     conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
