@@ -335,6 +335,20 @@ static void a_refused_one_changes_nothing(void)
     lab_remove(&lab);
 }
 
+static void a_bare_number_is_pinned_with_the_words_before_it(void)
+{
+    struct summary_work work;
+    AUTO_BUF struct buf pinned = { 0 };
+
+    init_work(&work);
+    buf_append_text(&work.turns,
+                    "U1: Well, the session lives for 20 minutes. 8443 is the port.\n");
+    buf_init(&pinned, SUMMARY_PINNED_MAX_BYTES);
+    summary_pin(&work, "src/part1.c is built by make.", &pinned);
+    CHECK_TEXT(buf_text(&pinned), "session lives for 20 minutes\n8443\n", "with its lead");
+    summary_work_deinit(&work);
+}
+
 static void what_was_dropped_is_pinned_and_only_that(void)
 {
     struct summary_work work;
@@ -541,6 +555,7 @@ TEST_MAIN(
     TEST(one_that_is_longer_than_what_it_replaces_is_refused),
     TEST(a_long_one_is_cut_at_the_end_of_a_sentence), TEST(a_refused_one_changes_nothing),
     TEST(what_was_dropped_is_pinned_and_only_that),
+    TEST(a_bare_number_is_pinned_with_the_words_before_it),
     TEST(what_changed_meanwhile_gets_no_summary),
     TEST(a_conversation_with_a_hole_is_summarized_as_well),
     TEST(turns_that_came_meanwhile_do_not_matter), TEST(a_fresh_start_is_summarized_alone),
