@@ -14,7 +14,9 @@
 
 static void use(struct harness *h, const char *summarizer)
 {
-    AUTO_FREE char *context = xasprintf("context: { summarizer: %s }", summarizer);
+    /* Few enough messages word for word that the summary is wanted. */
+    AUTO_FREE char *context =
+        xasprintf("context: { summarizer: %s, max_messages: 4, recall: false }", summarizer);
 
     harness_set(h, "memory", context);
 }
@@ -112,7 +114,8 @@ static void older_turns_are_told_shorter_by_the_agent(void **state)
         "use JWT in src/auth.c\"");
     daemon_restart(h);
     lab_say(h, ALICE, DEV, thread, "still?");
-    lab_wait_reply(h, DEV, thread, "Summary of 5 turns");
+    lab_wait_reply(h, DEV, thread,
+                   "Now you ask: \"still?\" A summary was there as well: Summary of 5 turns");
     wait_runs(h, 0);
     starts = count_starts(h);
     CHECK_INT(starts.all, 7, "six turns and a summary");

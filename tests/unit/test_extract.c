@@ -114,7 +114,7 @@ static const struct keep_case keeps[] = {
     { "U1: fällig am 21.11.2026", "21.11.2026", NULL },
     { "U1: we decided to use PostgreSQL for this.", "we decided to use PostgreSQL for this.",
       NULL },
-    { "U1: Did we agree on that one? I agreed to wait.", "I agreed to wait.",
+    { "U1: Did we agree on that one? I agreed to wait for Mel.", "I agreed to wait for Mel.",
       "Did we agree on that one?" },
     { "U1: Agreed, Mel!", NULL, "Agreed, Mel!" },
     { "U1: ask Sumit Pandya about it", "Sumit Pandya", "Sumit" },
