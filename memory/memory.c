@@ -13,6 +13,7 @@
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
+#include "memory/health.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
 #include "memory/person.h"
@@ -21,75 +22,13 @@
 #include "memory/rooms.h"
 #include "memory/snapshot.h"
 #include "memory/store.h"
+#include "memory/upkeep.h"
 #include "memory/vault.h"
 
 #define LOG_MODULE "memory"
 #include "base/log.h"
 
-#define UPKEEP_MAX_MS  (INT64_C(5) * 60 * 1000)
-#define UPKEEP_MIN_MS  1000
-#define PRUNE_AGAIN_MS 50
-
-/* ---- upkeep, on the journal thread ------------------------------------------------------- */
-
-/* A piece of it, so that commits pass in between. */
-static void snapshot_if_due(struct memory *memory, struct db *db, int64_t now_ms)
-{
-    struct err err = { 0 };
-    bool more = false;
-    int64_t retry_ms;
-
-    if (now_ms < atomic_load(&memory->path.snapshot_due_ms))
-        return;
-    /* Before the work: what is committed meanwhile sets the next one. */
-    atomic_store(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
-    if (snapshot_step(&memory->path, db, COMMIT_SNAPSHOT_STEP_US, &more, &err) == 0) {
-        memory->snapshot_failing = false;
-        if (more)
-            atomic_store(&memory->path.snapshot_due_ms, now_ms);
-        return;
-    }
-    if (!memory->snapshot_failing)
-        log_warn("a snapshot failed, the turns stay in the ledger until one succeeds: %s",
-                 err.message);
-    memory->snapshot_failing = true;
-    retry_ms = atomic_load(&memory->path.snapshot_interval_ms);
-    atomic_store(&memory->path.snapshot_due_ms,
-                 now_ms + (retry_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : retry_ms));
-}
-
-static void notice_foreign(struct memory *memory, struct db *db)
-{
-    if (commit_notice_foreign(&memory->path, db))
-        persons_drop(memory->persons, NULL);
-}
-
-static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
-{
-    struct memory *memory = context;
-    int64_t period_ms = atomic_load(&memory->cache_ttl_ms) / 4;
-    struct err err = { 0 };
-    int64_t next_ms;
-    int64_t snapshot_ms;
-    bool more = false;
-
-    period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
-    period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
-    notice_foreign(memory, db);
-    snapshot_if_due(memory, db, now_ms);
-    conversations_sweep(memory->conversations, now_ms);
-    if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
-        log_warn("old messages were not forgotten, trying again later: %s", err.message);
-    next_ms = now_ms + (more ? PRUNE_AGAIN_MS : period_ms);
-    snapshot_ms = atomic_load(&memory->path.snapshot_due_ms);
-    return snapshot_ms < next_ms ? snapshot_ms : next_ms;
-}
-
-/* A command beside this process may have erased or imported something. */
-static void after_batch(void *context, struct db *db)
-{
-    notice_foreign(context, db);
-}
+#define UPKEEP_FIRST_MS 1000
 
 static int flush(void *context, struct err *err)
 {
@@ -172,20 +111,22 @@ static int open_store(struct memory *memory, const char *db_path,
 static int start(struct memory *memory, const char *db_path,
                  const struct memory_options *options, struct metrics *metrics, struct err *err)
 {
-    const struct journal_hooks hooks = { upkeep, after_batch, memory };
+    const struct journal_hooks hooks = { upkeep_run, upkeep_after_batch, memory };
 
     if (open_vault(memory, options, err) < 0)
         return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
+    if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
         db_set_vault(memory->db, memory->vault, err) < 0)
         return -1;
     if (open_store(memory, db_path, options, err) < 0)
         return -1;
     conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
+    memory->path.is_volatile = options->store == MEMORY_STORE_NONE;
     memory->path.durability =
-        options->store == MEMORY_STORE_NONE ? MEMORY_DURABILITY_TURN : options->durability;
+        memory->path.is_volatile ? MEMORY_DURABILITY_TURN : options->durability;
     atomic_init(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
+    upkeep_init(memory, options->is_visitor);
     /* What a crash left unsaved: an interval's worth of turns at most. */
     if (options->store != MEMORY_STORE_NONE &&
         commit_snapshot(&memory->path, memory->db, err) < 0)
@@ -200,7 +141,7 @@ static int start(struct memory *memory, const char *db_path,
         return -1;
     memory->path.journal = memory->journal;
     ledger_set_journal(memory->ledger, memory->journal);
-    journal_call_at(memory->journal, clock_now_ms() + UPKEEP_MIN_MS);
+    journal_call_at(memory->journal, clock_now_ms() + UPKEEP_FIRST_MS);
     return 0;
 }
 
@@ -271,7 +212,7 @@ static void save_at_close(struct memory *memory)
 {
     struct err err = { 0 };
 
-    if (memory->path.durability == MEMORY_DURABILITY_INTERVAL &&
+    if (commit_puts_aside(&memory->path) &&
         commit_snapshot(&memory->path, memory->db, &err) < 0)
         log_warn("the last snapshot failed, the next start takes it up: %s", err.message);
     db_checkpoint(memory->db, true);
@@ -291,6 +232,7 @@ void memory_close(struct memory *memory)
     if (memory->store)
         memory->store->ops->free(memory->store);
     readers_free(memory->readers);
+    health_free(memory->health);
     db_close(memory->db);
     vault_free(memory->vault);
     pthread_mutex_destroy(&memory->learnt_lock);
@@ -407,5 +349,7 @@ void memory_get_stats(struct memory *memory, struct memory_stats *ret_stats)
         .misses = figures.misses,
         .evictions = figures.evictions,
         .pending = ledger_pending_count(memory->ledger),
+        .quarantined = health_quarantined(memory->health),
+        .is_damaged = health_is_suspect(memory->health),
     };
 }

@@ -76,6 +76,11 @@ int memory_set_fact(struct memory *memory, const char *user, const char *name,
 int memory_delete_fact(struct memory *memory, const char *user, const char *name,
                        struct err *err);
 
+/* Slack's ts of the message that taught a fact, "" when there is none (corrected, or erased
+ * since). Caller frees. */
+int memory_find_fact_source(struct memory *memory, const struct store_item *fact, char **ret_ts,
+                            struct err *err);
+
 /*
  * What turns teach of those who said them, as mutations to be applied in one batch with the
  * turns (seq, author and time are set); most turns teach nothing and cost no read of the store.

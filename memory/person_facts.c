@@ -121,6 +121,28 @@ int memory_visit_facts(struct memory *memory, const char *user, store_item_fn vi
     return 0;
 }
 
+static bool keep_ts(void *context, const struct memory_turn *turn)
+{
+    char **ts = context;
+
+    free(*ts);
+    *ts = xstrdup(turn->slack_ts);
+    return false;
+}
+
+int memory_find_fact_source(struct memory *memory, const struct store_item *fact, char **ret_ts,
+                            struct err *err)
+{
+    const struct store_range range = { .from_seq = fact->seq, .before_seq = fact->seq + 1 };
+    AUTO_FREE char *ts = xstrdup("");
+
+    if (*fact->conversation && memory->store->ops->history(memory->store, fact->conversation,
+                                                           &range, keep_ts, &ts, err) < 0)
+        return -1;
+    *ret_ts = take_ptr(&ts);
+    return 0;
+}
+
 /* ---- corrected and forgotten by the person ----------------------------------------------- */
 
 static int apply_lessons(struct memory *memory, const char *user, struct lessons *lessons,

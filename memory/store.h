@@ -12,8 +12,8 @@
  * Two ways to be durable together with the ledger:
  *   joins_journal   the store is the journal's own database: apply() runs inside its
  *                   transaction, turn and ledger commit as one.
- *   otherwise       apply() is called first, by the one who waits; only when it has succeeded
- *                   is the ledger told. A crash in between applies the same turns again.
+ *   otherwise       the ledger's database keeps the turns until apply(), called by the one who
+ *                   waits, has succeeded (commit.h). A crash in between applies them again.
  * So every mutation may be applied twice with the effect of once, but for STORE_EDIT_FIELD and
  * STORE_ADD_VALUE, which are never part of a turn.
  *
