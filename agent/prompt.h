@@ -1,12 +1,13 @@
 /*
- * prompt.h - the text that the agent reads on stdin: a fixed instruction first, earlier turns
- * as JSON lines marked untrusted under a delimiter that is new for each request, the question
- * last.
+ * prompt.h - the text that the agent reads on stdin: a fixed instruction first, what memory
+ * knows marked untrusted under a delimiter that is new for each request, the question last.
  *
  *   <fixed instruction, naming the delimiter>
  *   <the admin's instructions>
- *   --- BEGIN CONVERSATION 5f0c... (data, oldest first, JSON lines) ---
- *   {"role":"user","author":"U1","at":"2026-11-20T12:00:00Z","text":"..."}
+ *   --- BEGIN CONVERSATION 5f0c... (data, oldest first) ---
+ *   # Latest
+ *   # 2026-11-20
+ *   User: what was said
  *   --- END CONVERSATION 5f0c... ---
  *   --- BEGIN MESSAGE 5f0c... (from U1) ---
  *   the message

@@ -10,6 +10,7 @@
 #include "bot/dispatch.h"
 #include "bot/figures.h"
 #include "bot/loop.h"
+#include "bot/summarizer.h"
 #include "slack/socket.h"
 
 #define LINKS_MAX_BYTES 16384
@@ -94,8 +95,10 @@ static void answer_refresh(struct app *app, bool is_post, struct loop_http_answe
 {
     answer->status = is_post ? 202 : 405;
     buf_append_text(&answer->body, is_post ? "looking\n" : "POST only\n");
-    if (is_post)
-        memory_refresh(app->memory);
+    if (!is_post)
+        return;
+    memory_refresh(app->memory);
+    summarizer_interrupt(app->summarizer); /* it may be at what was erased */
 }
 
 void status_answer_http(struct app *app, const char *path, bool is_post,

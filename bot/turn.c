@@ -21,11 +21,12 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define STOP_CHECK_MS    200        /* how soon a running turn notices that the daemon stops */
-#define PROMPT_MAX_BYTES (2U << 20) /* without what memory adds */
-#define RETRY_MAX_BYTES  1900       /* a button carries 2,000 */
-#define PATIENCE_BASE_MS 2000       /* waits between attempts while Slack or the disk refuse */
-#define PATIENCE_CAP_MS  60000
+#define STOP_CHECK_MS      200 /* how soon a running turn notices that the daemon stops */
+#define PROMPT_MAX_BYTES   (2U << 20)          /* without what memory adds */
+#define QUESTION_MAX_BYTES ((size_t)256 << 10) /* what recall looks at */
+#define RETRY_MAX_BYTES    1900                /* a button carries 2,000 */
+#define PATIENCE_BASE_MS   2000 /* waits between attempts while Slack or the disk refuse */
+#define PATIENCE_CAP_MS    60000
 
 /* What one run of turn_run() carries from step to step. */
 struct progress {
@@ -37,6 +38,8 @@ struct progress {
     struct buf kept_note;
     int64_t ids[DISPATCH_BATCH_MAX];
     char run_id[AGENT_RUN_ID_BYTES];
+    size_t prompt_bytes; /* of the run that was started here, else 0 */
+    int64_t prompt_tokens;
 };
 
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics)
@@ -111,26 +114,72 @@ static size_t context_max_bytes(const struct turn *turn)
     return (size_t)turn->config->memory.context.budget_tokens * MEMORY_TOKEN_MAX_BYTES;
 }
 
+/* What is asked, as recall reads it: every message of the batch. */
+static void join_questions(const struct turn *turn, struct buf *out)
+{
+    for (size_t i = 0; i < turn->batch->count; i++) {
+        if (i > 0)
+            buf_append_char(out, '\n');
+        buf_append_text(out, turn->batch->entries[i]->text);
+    }
+}
+
+/* Other conversations are recalled only where nobody but their owner reads the answer. */
+static bool is_private(const struct turn *turn)
+{
+    struct note note;
+    bool is_direct;
+
+    note_parse(first_entry(turn)->attributes, &note);
+    is_direct = note.is_direct;
+    note_deinit(&note);
+    return is_direct;
+}
+
+static void build_context(const struct turn *turn, const struct progress *progress,
+                          struct buf *out)
+{
+    const struct config *config = turn->config;
+    struct memory_context_options options = {
+        .budget_tokens = config->memory.context.budget_tokens,
+        .max_messages = config->memory.context.max_messages,
+        .verbatim_messages = config->memory.context.verbatim_messages,
+        .uses_summary = config->memory.context.summarizer != CONFIG_SUMMARIZER_OFF,
+        .uses_recall = config->memory.context.recall,
+        .uses_profile = config->memory.context.profile,
+        .name_authors = config->memory.scope != CONFIG_SCOPE_USER_THREAD,
+        .recalls_elsewhere =
+            config->memory.recall_scope == CONFIG_RECALL_USER && is_private(turn),
+        .session_ttl_ms = config->memory.session_ttl_ms,
+        .user = first_entry(turn)->user,
+        .now_wall_s = clock_wall_s(),
+    };
+    struct memory_receipt receipt = { 0 };
+    AUTO_BUF struct buf question = { 0 };
+
+    buf_init(&question, QUESTION_MAX_BYTES);
+    join_questions(turn, &question);
+    options.question = buf_text(&question);
+    memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
+    context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
+                         &receipt);
+    memory_receipt_deinit(&receipt);
+}
+
 static void build_prompt(const struct turn *turn, struct progress *progress,
                          const struct settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
     AUTO_BUF struct buf context = { 0 };
-    struct memory_context_options options = {
-        .budget_tokens = turn->config->memory.context.budget_tokens,
-        .max_messages = turn->config->memory.context.max_messages,
-        .name_authors = turn->config->memory.scope != CONFIG_SCOPE_USER_THREAD,
-    };
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
         .messages = messages,
         .messages_count = turn->batch->count,
     };
-    struct memory_receipt receipt = { 0 };
 
     buf_init(&context, context_max_bytes(turn));
-    memory_build_context(turn->memory, progress->conversation, &options, &context, &receipt);
+    build_context(turn, progress, &context);
     prompt.context_lines = buf_text(&context);
     for (size_t i = 0; i < turn->batch->count; i++) {
         messages[i].author = turn->batch->entries[i]->user;
@@ -139,9 +188,8 @@ static void build_prompt(const struct turn *turn, struct progress *progress,
     agent_prompt_build(&prompt, out);
     kept_identify(turn->config, &prompt, settings->workspace, settings->model,
                   &progress->question);
-    context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
-                         &receipt);
-    memory_receipt_deinit(&receipt);
+    progress->prompt_bytes = out->len;
+    progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
 }
 
 /* The part of the specification that a run of an earlier process needs as well. */
@@ -447,13 +495,17 @@ static void remember(struct turn *turn, struct progress *progress, enum ledger_s
         log_warn("%s", err.message);
 }
 
-static void count_usage(const struct turn *turn, const struct agent_result *result)
+static void count_usage(const struct turn *turn, const struct progress *progress,
+                        const struct agent_result *result)
 {
     histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
     if (result->input_tokens > 0)
         metric_add(turn->metrics->input_tokens, result->input_tokens);
     if (result->output_tokens > 0)
         metric_add(turn->metrics->output_tokens, result->output_tokens);
+    if (progress->prompt_bytes && result->outcome == AGENT_OK)
+        memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
+                          result->input_tokens);
 }
 
 /* Blanks alone are no text to Slack: a message of them would never appear. */
@@ -527,7 +579,7 @@ static enum turn_outcome end_run(struct turn *turn, struct progress *progress)
     const struct agent_result *result = agent_run_result(progress->run);
     char took[32];
 
-    count_usage(turn, result);
+    count_usage(turn, progress, result);
     log_info("run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"

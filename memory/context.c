@@ -132,57 +132,60 @@ static bool is_new_session(const struct building *building)
 /* ---- the summary --------------------------------------------------------------------------
  */
 
+/* Cuts at the end of a sentence or a line: half of one says the wrong thing. */
+static void shorten_text(struct buf *text, int64_t max_quarters)
+{
+    size_t cut = text->len;
+
+    if (quarters_of(text) <= max_quarters)
+        return;
+    if (max_quarters <= 0)
+        cut = 0;
+    else if (cut > (size_t)max_quarters) /* a byte has a quarter at least, on the average */
+        cut = utf8_cut(buf_text(text), text->len, (size_t)max_quarters);
+    while (cut > 0 && memory_estimate_quarters(buf_text(text), cut) >= max_quarters)
+        cut = utf8_cut(buf_text(text), text->len, cut - 1);
+    while (cut > 0 && !strchr(".!?;\n", buf_text(text)[cut - 1]))
+        cut--;
+    buf_truncate(text, cut);
+    if (cut > 0 && buf_text(text)[cut - 1] != '\n')
+        buf_append_char(text, '\n');
+}
+
+/* What is pinned is kept before the text, and has its own share of a summary too long. */
 static bool copy_summary(void *context, const struct store_summary *summary)
 {
     struct building *building = context;
     struct memory_receipt *receipt = building->receipt;
+    int64_t most = (int64_t)((double)building->allowed * SUMMARY_SHARE);
+    int64_t heading =
+        memory_estimate_quarters("# " HEADING_SUMMARY "\n", sizeof("# " HEADING_SUMMARY));
+    AUTO_BUF struct buf pinned = { 0 };
+    AUTO_BUF struct buf text = { 0 };
 
-    line_append_heading(&building->summary, HEADING_SUMMARY);
-    line_append_text(&building->summary, summary->text, strlen(summary->text));
+    buf_init(&pinned, LINE_MAX_BYTES);
+    buf_init(&text, LINE_MAX_BYTES);
     if (summary->pinned && *summary->pinned)
-        line_append_text(&building->summary, summary->pinned, strlen(summary->pinned));
+        line_append_text(&pinned, summary->pinned, strlen(summary->pinned));
+    shorten_lines(&pinned, most / 2);
+    line_append_text(&text, summary->text, strlen(summary->text));
+    shorten_text(&text, most - heading - quarters_of(&pinned));
+    if (!text.len && !pinned.len)
+        return false;
+    line_append_heading(&building->summary, HEADING_SUMMARY);
+    buf_append(&building->summary, buf_text(&text), text.len);
+    buf_append(&building->summary, buf_text(&pinned), pinned.len);
     receipt->summary_version = summary->version;
     receipt->summary_first_seq = summary->first_seq;
     receipt->summary_last_seq = summary->last_seq;
     return false;
 }
 
-/* A summary that is longer than its share loses its end: a heading alone says nothing. */
-static void shorten_summary(struct building *building)
-{
-    int64_t most = (int64_t)((double)building->allowed * SUMMARY_SHARE);
-    struct buf *summary = &building->summary;
-    size_t bytes;
-    size_t cut;
-
-    if (quarters_of(summary) <= most)
-        return;
-    bytes = (size_t)(most > 0 ? most : 0);
-    cut =
-        utf8_cut(buf_text(summary), summary->len, bytes < summary->len ? bytes : summary->len);
-    while (cut > 0 && memory_estimate_quarters(buf_text(summary), cut) >= most)
-        cut = utf8_cut(buf_text(summary), summary->len, cut - 1);
-    while (cut > 0 && !strchr(".!?;\n", buf_text(summary)[cut - 1]))
-        cut--;
-    if (cut <= sizeof(HEADING_SUMMARY) + 2) {
-        buf_clear(summary);
-        return;
-    }
-    buf_truncate(summary, cut);
-    if (buf_text(summary)[cut - 1] != '\n')
-        buf_append_char(summary, '\n');
-}
-
 static void take_summary(const struct conversation *conversation, struct building *building)
 {
-    struct memory_receipt *receipt = building->receipt;
-
     if (!building->options->uses_summary)
         return;
     conversation_visit_summary(conversation, copy_summary, building);
-    shorten_summary(building);
-    if (!building->summary.len)
-        receipt->summary_version = receipt->summary_first_seq = receipt->summary_last_seq = 0;
     spend(building, quarters_of(&building->summary));
 }
 

@@ -189,17 +189,6 @@ static void list_pieces(struct pieces *pieces)
     }
 }
 
-/* TEMPORARY until packs number their turns. */
-static void number_turns(const struct conversation *conversation, struct pieces *pieces)
-{
-    int64_t seq = conversation_last_seq(conversation);
-
-    for (size_t i = pieces->count; i-- > pieces->window; seq--) {
-        if (!pieces->all[i].turn.seq)
-            pieces->all[i].turn.seq = seq;
-    }
-}
-
 void pieces_gather(struct memory *memory, const struct conversation *conversation,
                    const struct pieces_wanted *wanted, struct pieces *ret_pieces)
 {
@@ -213,13 +202,9 @@ void pieces_gather(struct memory *memory, const struct conversation *conversatio
         gather_elsewhere(memory, wanted->elsewhere, conversation_key(conversation), ret_pieces);
     conversation_visit(conversation, copy_window, &window);
     if (wanted->older && pack_next(&window, &offset, &first))
-        gather_older(memory, conversation,
-                     first.seq ? first.seq
-                               : conversation_last_seq(conversation) - window.count + 1,
-                     ret_pieces);
+        gather_older(memory, conversation, first.seq, ret_pieces);
     ret_pieces->sources[ret_pieces->sources_count++].pack = window;
     list_pieces(ret_pieces);
-    number_turns(conversation, ret_pieces);
 }
 
 void pieces_deinit(struct pieces *pieces)

@@ -13,13 +13,15 @@
 
 #include "memory/memory.h"
 
-#define MEMORY_TOKEN_MAX_BYTES 4
+/* A token of a budget takes at most so many bytes: four by the estimate, twice that when the
+ * calibration says that they are fewer tokens. */
+#define MEMORY_TOKEN_MAX_BYTES 8
 
 /* A text is a token for each TOKEN_QUARTERS quarters, rounded up; quarters of texts add up. */
 #define TOKEN_QUARTERS 4
 int64_t memory_estimate_quarters(const char *text, size_t len);
 
-/* Tokens in a text, estimated from its bytes: one for MEMORY_TOKEN_MAX_BYTES at least, which
+/* Tokens in a text, estimated from its bytes: one for four of them at least, which
  * bounds the bytes of a context by its budget. */
 int64_t memory_estimate_tokens(const char *text, size_t len);
 

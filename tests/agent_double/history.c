@@ -1,15 +1,21 @@
 #include "tests/agent_double/history.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
 
 #define QUOTE_MAX_BYTES ((size_t)400)
+
+/* Where in the context it is. */
+struct reading {
+    bool is_in_context;
+    bool is_in_turns; /* behind what is known of the person and the summary */
+    bool is_told;     /* the turn above is the user's */
+};
 
 static void add_told(struct history *history, const char *text)
 {
@@ -20,15 +26,47 @@ static void add_told(struct history *history, const char *text)
     history->told_count++;
 }
 
-static void read_turn(struct history *history, const char *line, size_t len)
+/* The last thing told goes on in an indented line. */
+static void extend_told(struct history *history, const char *text, size_t len)
 {
-    json_error_t why;
-    json_auto_t *turn = json_loadb(line, len, 0, &why);
-    const char *role = json_string_value(json_object_get(turn, "role"));
-    const char *text = json_string_value(json_object_get(turn, "text"));
+    char **last = &history->told[(history->told_count - 1) % HISTORY_MAX_TURNS];
+    AUTO_FREE char *longer = xasprintf("%s\n%.*s", *last, (int)len, text);
 
-    if (role && text && strcmp(role, "user") == 0)
-        add_told(history, text);
+    free(*last);
+    *last = utf8_clean_copy(longer, strlen(longer), QUOTE_MAX_BYTES);
+}
+
+static bool begins(const char *line, size_t len, const char *with)
+{
+    return len >= strlen(with) && memcmp(line, with, strlen(with)) == 0;
+}
+
+/* A line of a context: a heading, a turn "NAME: text", or a turn's further line. */
+static void read_line(struct history *history, struct reading *reading, const char *line,
+                      size_t len)
+{
+    const char *text;
+
+    if (begins(line, len, "# ")) {
+        if (begins(line, len, "# Recalled") || begins(line, len, "# Latest"))
+            reading->is_in_turns = true;
+        reading->is_told = false;
+        return;
+    }
+    if (!reading->is_in_turns)
+        return;
+    if (begins(line, len, "  ")) {
+        if (reading->is_told)
+            extend_told(history, line + 2, len - 2);
+        return;
+    }
+    text = memmem(line, len, ": ", 2);
+    reading->is_told = text && !begins(line, len, "You: ") && !begins(line, len, "System: ");
+    if (reading->is_told) {
+        AUTO_FREE char *copy = xstrndup(text + 2, len - (size_t)(text + 2 - line));
+
+        add_told(history, copy);
+    }
 }
 
 static void add_question(struct buf *question, const char *text, size_t len)
@@ -60,7 +98,7 @@ void history_read(const char *prompt, struct history *ret_history)
     AUTO_FREE char *end_message = xasprintf("--- END MESSAGE %s", key);
     AUTO_BUF struct buf question = { 0 };
     const char *message = NULL;
-    bool is_in_turns = false;
+    struct reading reading = { 0 };
 
     memset(ret_history, 0, sizeof(*ret_history));
     buf_init(&question, strlen(prompt) + 1);
@@ -69,16 +107,16 @@ void history_read(const char *prompt, struct history *ret_history)
         const char *next = at + len + (at[len] == '\n');
 
         if (strncmp(at, begin_turns, strlen(begin_turns)) == 0) {
-            is_in_turns = true;
+            reading.is_in_context = true;
         } else if (strncmp(at, end_turns, strlen(end_turns)) == 0) {
-            is_in_turns = false;
+            reading.is_in_context = false;
         } else if (strncmp(at, begin_message, strlen(begin_message)) == 0) {
             message = next;
         } else if (message && strncmp(at, end_message, strlen(end_message)) == 0) {
             add_question(&question, message, (size_t)(at - message));
             message = NULL;
-        } else if (is_in_turns) {
-            read_turn(ret_history, at, len);
+        } else if (reading.is_in_context) {
+            read_line(ret_history, &reading, at, len);
         }
         at = next;
     }

@@ -196,7 +196,8 @@ static inline void lab_say(struct lab *lab, const char *key, const char *questio
 static inline char *lab_context_of(struct memory *memory, struct conversation *conversation)
 {
     struct memory_context_options options = { .budget_tokens = 1000000,
-                                              .max_messages = 100000 };
+                                              .max_messages = 100000,
+                                              .user = "U1" };
     struct buf out;
     struct memory_receipt receipt = { 0 };
 

@@ -334,8 +334,8 @@ static void takes_what_is_readable_of_damaged_turns(void **state)
             "('few', 1, 0, 1, x'00000000000000000000000000000000000000000000')");
     lab_open(&lab);
     text = lab_context(&lab, "k");
-    CHECK_HOLDS(text, "\"x\"", "the first");
-    CHECK_HOLDS(text, "\"y\"", "the second");
+    CHECK_HOLDS(text, "User: x\n", "the first");
+    CHECK_HOLDS(text, "You: y\n", "the second");
     CHECK_INT(count_rows(&lab, "SELECT count(*) FROM turn"), 3, "and one of the last row");
     CHECK_INT(count_rows(&lab, "SELECT count(*) FROM unsaved"), 0, "it does not come back");
     lab_remove(&lab);

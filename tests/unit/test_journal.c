@@ -105,7 +105,7 @@ static void a_failed_snapshot_loses_nothing(void **state)
     atomic_store(&disk_full, false);
     lab_open(&lab);
     text = lab_context(&lab, "k");
-    CHECK_HOLDS(text, "\"a\"", "the next start took it up");
+    CHECK_HOLDS(text, "You: a\n", "the next start took it up");
     lab_remove(&lab);
 }
 

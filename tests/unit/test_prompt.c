@@ -53,14 +53,14 @@ static void parts_come_in_order_with_the_question_last(void **state)
                                                             { "U2", "second" } };
     struct agent_prompt prompt = { .mode = AGENT_MODE_ASK,
                                    .instructions = "Be brief.",
-                                   .context_lines = "{\"role\":\"user\",\"text\":\"old\"}\n",
+                                   .context_lines = "# Latest\nUser: old\n",
                                    .messages = messages,
                                    .messages_count = 2 };
     AUTO_FREE char *text = build(&prompt);
     const char *parts[] = { "You answer a message",
                             "Be brief.",
                             "BEGIN CONVERSATION",
-                            "\"old\"",
+                            "User: old",
                             "END CONVERSATION",
                             "(from U1)",
                             "first\n",
@@ -155,13 +155,12 @@ static void a_long_conversation_loses_its_oldest_lines(void **state)
     (void)state;
     buf_init(&lines, (size_t)8 * 1024 * 1024);
     for (int i = 0; i < 20000; i++)
-        buf_printf(&lines, "{\"role\":\"user\",\"text\":\"turn %d of a long conversation\"}\n",
-                   i);
+        buf_printf(&lines, "User: turn %d of a very very very long conversation\n", i);
     prompt.context_lines = buf_text(&lines);
     text = build(&prompt);
-    CHECK_HOLDS(text, "\"turn 19999 of", "the newest stays");
-    CHECK_INT(strstr(text, "\"turn 0 of") == NULL, 1, "the oldest goes");
-    CHECK_HOLDS(text, "JSON lines) ---\n{\"role\"", "lines stay whole");
+    CHECK_HOLDS(text, ": turn 19999 of", "the newest stays");
+    CHECK_INT(strstr(text, ": turn 0 of") == NULL, 1, "the oldest goes");
+    CHECK_HOLDS(text, "oldest first) ---\nUser: turn", "lines stay whole");
     buf_deinit(&lines);
 }
 

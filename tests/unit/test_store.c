@@ -62,7 +62,7 @@ static void works_without_a_store(void **state)
     lab_record_new(&lab, "Ev1", "1.1");
     lab_say(&lab, "k", "q", "", "a");
     text = lab_context(&lab, "k");
-    CHECK_HOLDS(text, "\"a\"", "remembered in RAM");
+    CHECK_HOLDS(text, "You: a\n", "remembered in RAM");
     assert_int_equal(memory_conversation_reset(lab.memory, "k", NULL), 0);
     lab_restart(&lab);
     after = lab_context(&lab, "k");
