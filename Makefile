@@ -66,6 +66,7 @@ SCENARIOS      := $(addprefix tests/scenario/test_,restart.c conversation.c)
 endif
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(SCENARIOS))
 BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
+BENCH_MEMORY   := $B/tests/bench/bench_memory
 BENCH_OBJ      := $(patsubst %.c,$B/%.o,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 FUZZERS        := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -174,10 +175,16 @@ clients: ## drive the Slack stand-in with Slack's own Node clients
 
 programs: $(PROGRAMS)
 
-.PHONY: benches
+.PHONY: benches bench-memory
 benches: $(BENCHES)
 	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
-	@set -e; for bench in $(BENCHES); do $$bench; done
+	@set -e; for bench in $(filter-out $(BENCH_MEMORY),$(BENCHES)); do $$bench; done
+
+bench-memory: ## measure what is remembered, beside plain SQLite, uthash and the raw bytes
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $(BENCH_MEMORY)
+	@echo "$$(nproc) processors, load $$(cut -d' ' -f1-3 /proc/loadavg)"
+	@$(BENCH_MEMORY)
 
 .PHONY: lint format
 lint: ## format, clang-tidy, cppcheck, shellcheck, layers, banned calls, options against docs

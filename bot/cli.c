@@ -48,6 +48,7 @@ static const struct command {
       "every option with its help | what is in force, secrets masked" },
     { "status", command_status, "[--json]", "what the running daemon is doing" },
     { "chat", command_chat, "[NAME]", "talk to the agent from the terminal, without Slack" },
+    { "memory", command_memory, "VERB ...", "look into what is remembered, move it, erase it" },
     { "version", command_version, "", "print the version" },
     { "launch", command_launch, "", NULL },
 };
@@ -70,14 +71,26 @@ static void print_usage(FILE *out)
           out);
 }
 
+/* Behind these words, or behind --, nothing is ours. */
+static bool goes_to_command(const char *command, const char *argument, bool *only_words)
+{
+    if (!command)
+        return false;
+    *only_words = *only_words || strcmp(argument, "--") == 0;
+    return *only_words || strcmp(command, "launch") == 0 ||
+           (strcmp(command, "memory") == 0 &&
+            (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0));
+}
+
 /* Takes global options from anywhere on the line; what is left goes to the command. */
 static int parse_globals(struct cli *cli, int argc, char **argv, const char **ret_command)
 {
     const char *command = NULL;
+    bool only_words = false;
 
     for (int i = 1; i < argc; i++) {
         /* NOLINTNEXTLINE(bugprone-branch-clone): what follows launch is for the agent */
-        if (command && strcmp(command, "launch") == 0) {
+        if (goes_to_command(command, argv[i], &only_words)) {
             cli->argv[cli->argc++] = argv[i];
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_usage(stdout);

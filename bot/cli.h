@@ -34,6 +34,7 @@ int command_manifest(const struct cli *cli);
 int command_config(const struct cli *cli);
 int command_status(const struct cli *cli);
 int command_chat(const struct cli *cli);
+int command_memory(const struct cli *cli); /* cmd_memory.h */
 
 /* Parses argv and runs the command. */
 int cli_main(int argc, char **argv);

@@ -28,10 +28,10 @@ enum access {
     "  --ttl DURATION   when it is gone: 90s 15m 24h 30d, or never, which is with " \
     "the\n"                                                                         \
     "                   conversation; without it after an hour\n"
-#define FOR_TIMES                                                            \
+#define FOR_TIMES                                                                          \
     "A time T is a date or time (2026-11-20, 2026-11-20T12:00:00Z), seconds since 1970,\n" \
     "or how long ago (30d 12h 15m).\n"
-#define FOR_WHICH                                              \
+#define FOR_WHICH                                                      \
     "  --user U         conversations in which U has said something\n" \
     "  --pattern P      keys that fit P (* and ?)\n"
 #define FOR_JSON "  --json           for programs\n"
@@ -92,18 +92,21 @@ static const struct verb {
       "erase what is past memory.retention, now", FOR_JSON },
     { "export", memory_export_verb, ACCESS_READ, MEMORY_OPTION_USER | MEMORY_OPTION_PATTERN, 0,
       WORDS_MAX, "[KEY...] [--user U] [--pattern P]", "turns as NDJSON on stdout",
-      "One JSON object a line: {\"key\",\"role\",\"author\",\"text\",\"at\",...}.\n\n" FOR_WHICH },
+      "One JSON object a line: "
+      "{\"key\",\"role\",\"author\",\"text\",\"at\",...}.\n\n" FOR_WHICH },
     { "import", memory_import_verb, ACCESS_WRITE, MEMORY_OPTION_SKIP_BAD, 0, 1,
       "[FILE|-] [--skip-bad]", "turns from NDJSON",
       "One JSON object a line: key, role (user, assistant, system), author, text, at (seconds\n"
-      "since 1970). Other fields are kept with the turn. What is there already is passed over,\n"
+      "since 1970). Other fields are kept with the turn. What is there already is passed "
+      "over,\n"
       "so an import that was cut short is begun again.\n\n"
       "  --skip-bad       name lines that cannot be read and go on\n" },
     { "backup", memory_backup_verb, ACCESS_READ, 0, 1, 1, "PATH",
       "a copy of the store, while the daemon runs", NULL },
     { "copy", memory_copy_verb, ACCESS_READ, MEMORY_OPTION_TO_CONFIG | MEMORY_OPTION_DRY_RUN, 0,
       1, "STORE[:DIR] | --to-config FILE [--dry-run]", "everything into another store",
-      "STORE is sqlite or files; DIR is the other store's state_dir, for files the directory of\n"
+      "STORE is sqlite or files; DIR is the other store's state_dir, for files the directory "
+      "of\n"
       "its files. Without DIR it is where this configuration would keep it.\n\n"
       "  --to-config FILE the store of another configuration\n"
       "  --dry-run        only count\n" },
@@ -154,7 +157,8 @@ static const struct verb {
     { "count", memory_count_verb, ACCESS_READ, 0, 1, 1, "KEY", "the number of turns", NULL },
 };
 
-/* ---- help --------------------------------------------------------------------------------- */
+/* ---- help ---------------------------------------------------------------------------------
+ */
 
 static void print_usage(FILE *out)
 {
@@ -194,7 +198,8 @@ static bool wants_help(const struct cli *cli)
     return false;
 }
 
-/* ---- beside the daemon -------------------------------------------------------------------- */
+/* ---- beside the daemon --------------------------------------------------------------------
+ */
 
 /* What RAM holds of conversations was read before we wrote. Nobody there: nothing to tell. */
 static void tell_daemon(const struct config *config)

@@ -71,7 +71,8 @@ int memory_ttl_verb(struct memory_call *call);
 int memory_clear_verb(struct memory_call *call);
 int memory_size_verb(struct memory_call *call);
 
-/* ---- out ---------------------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------------------------
+ */
 
 /* "threadkeeper memory VERB: message" on stderr; CLI_FAILED. */
 int memory_say_failed(const struct memory_call *call, const struct err *err);
@@ -91,7 +92,8 @@ bool memory_out_is_open(const struct memory_call *call);
  * pipe (`| head`) has what they wanted: CLI_OK. */
 int memory_out_end(struct memory_call *call);
 
-/* ---- in ----------------------------------------------------------------------------------- */
+/* ---- in -----------------------------------------------------------------------------------
+ */
 
 /* The words of the call after its name, by number; NULL beyond the last. */
 const char *memory_word(const struct memory_call *call, size_t index);
@@ -114,7 +116,8 @@ void memory_lines_close(struct memory_lines *lines);
 /* 1 a line (in lines->line, without its newline), 0 the end, -1. */
 int memory_lines_next(struct memory_lines *lines, struct err *err);
 
-/* ---- progress ----------------------------------------------------------------------------- */
+/* ---- progress -----------------------------------------------------------------------------
+ */
 
 /* A bar on stderr, where that is a terminal, from the second second on. */
 struct memory_progress {
@@ -128,7 +131,8 @@ void memory_progress_begin(struct memory_progress *progress, const char *what);
 void memory_progress_show(void *context, int64_t done, int64_t total);
 void memory_progress_end(struct memory_progress *progress); /* wipes it */
 
-/* ---- shared ------------------------------------------------------------------------------- */
+/* ---- shared -------------------------------------------------------------------------------
+ */
 
 const char *memory_role_name(enum memory_role role);
 bool memory_role_parse(const char *name, enum memory_role *ret_role);

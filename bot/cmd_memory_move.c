@@ -15,14 +15,15 @@
 #include "bot/cmd_memory.h"
 #include "bot/wiring.h"
 
-#define AT_DIGITS  16 /* seconds with microseconds, as they were written */
-#define AT_MAX_S   253402300799.0 /* the year 9999 */
-#define BAD_SHOWN  20 /* of the lines that --skip-bad passes over */
+#define AT_DIGITS 16             /* seconds with microseconds, as they were written */
+#define AT_MAX_S  253402300799.0 /* the year 9999 */
+#define BAD_SHOWN 20             /* of the lines that --skip-bad passes over */
 
-/* ---- a turn as a line --------------------------------------------------------------------- */
+/* ---- a turn as a line ---------------------------------------------------------------------
+ */
 
-static const char *const own_names[] = { "key", "role", "author", "text", "at", "slack_ts",
-                                         "metadata", "seq", "tokens" };
+static const char *const own_names[] = { "key",      "role",     "author", "text",  "at",
+                                         "slack_ts", "metadata", "seq",    "tokens" };
 
 static bool is_own_name(const char *name)
 {
@@ -69,8 +70,8 @@ json_t *memory_turn_json(const char *key, const struct memory_turn *turn)
     json_t *at = exact_time(metadata, turn->at_wall_s);
     json_t *object =
         json_pack("{s:o, s:s, s:o, s:o, s:o}", "key", memory_json_text(key), "role",
-                  memory_role_name(turn->role), "author", memory_json_text(turn->author), "text",
-                  memory_json_text(turn->text), "at",
+                  memory_role_name(turn->role), "author", memory_json_text(turn->author),
+                  "text", memory_json_text(turn->text), "at",
                   at ? json_incref(at) : json_integer(turn->at_wall_s));
 
     if (at)
@@ -81,7 +82,8 @@ json_t *memory_turn_json(const char *key, const struct memory_turn *turn)
     return object;
 }
 
-/* ---- export ------------------------------------------------------------------------------- */
+/* ---- export -------------------------------------------------------------------------------
+ */
 
 struct exporting {
     struct memory_call *call;
@@ -97,8 +99,7 @@ static bool export_turn(void *context, const struct memory_turn *turn)
 {
     struct exporting *exporting = context;
     json_auto_t *object = memory_turn_json(exporting->key, turn);
-    AUTO_FREE char *text =
-        json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(AT_DIGITS));
+    AUTO_FREE char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(AT_DIGITS));
 
     memory_put(exporting->call, text ? text : "{}");
     memory_put(exporting->call, "\n");
@@ -165,7 +166,8 @@ int memory_export_verb(struct memory_call *call)
     return memory_out_end(call);
 }
 
-/* ---- import ------------------------------------------------------------------------------- */
+/* ---- import -------------------------------------------------------------------------------
+ */
 
 /* A turn that was read; its strings are the line's. */
 struct line {
@@ -202,8 +204,8 @@ static int take_time(json_t *object, int64_t *ret_wall_s, struct err *err)
     if (json_is_string(at))
         return memory_args_parse_time(json_string_value(at), clock_wall_s(), ret_wall_s, err);
     if (!json_is_number(at))
-        return err_set(err, ERR_INPUT, at ? "\"at\" is no number of seconds since 1970"
-                                          : "\"at\" is missing");
+        return err_set(err, ERR_INPUT,
+                       at ? "\"at\" is no number of seconds since 1970" : "\"at\" is missing");
     if (seconds < 0 || seconds > AT_MAX_S)
         return err_set(err, ERR_INPUT, "\"at\" is not between the years 1970 and 9999");
     *ret_wall_s = json_is_integer(at) ? json_integer_value(at) : (int64_t)floor(seconds);
@@ -340,16 +342,15 @@ static void print_imported(const struct importing *importing, int64_t turns, int
         fprintf(stderr,
                 "threadkeeper memory import: %" PRId64 " of them are older than "
                 "memory.retention (%s): they will be erased\n",
-                importing->old,
-                clock_human(call->config->memory.retention_ms, retention));
+                importing->old, clock_human(call->config->memory.retention_ms, retention));
 }
 
 int memory_import_verb(struct memory_call *call)
 {
-    struct importing importing = { .call = call,
-                                   .old_before_wall_s =
-                                       clock_wall_s() -
-                                       call->config->memory.retention_ms / 1000 };
+    struct importing importing = {
+        .call = call,
+        .old_before_wall_s = clock_wall_s() - call->config->memory.retention_ms / 1000
+    };
     struct err err = { 0 };
     struct err end_err = { 0 };
     int64_t turns = 0;
@@ -373,7 +374,8 @@ int memory_import_verb(struct memory_call *call)
     return rc < 0 ? memory_say_failed(call, &err) : CLI_OK;
 }
 
-/* ---- backup and copy ---------------------------------------------------------------------- */
+/* ---- backup and copy ----------------------------------------------------------------------
+ */
 
 int memory_backup_verb(struct memory_call *call)
 {

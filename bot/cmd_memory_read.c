@@ -36,7 +36,8 @@ static bool as_json(const struct memory_call *call)
     return call->args.given & MEMORY_OPTION_JSON;
 }
 
-/* ---- list --------------------------------------------------------------------------------- */
+/* ---- list ---------------------------------------------------------------------------------
+ */
 
 struct listing {
     struct memory_call *call;
@@ -103,7 +104,8 @@ int memory_list_verb(struct memory_call *call)
     return status;
 }
 
-/* ---- show --------------------------------------------------------------------------------- */
+/* ---- show ---------------------------------------------------------------------------------
+ */
 
 struct showing {
     struct memory_call *call;
@@ -167,13 +169,12 @@ static bool show_turn(void *context, const struct memory_turn *turn)
 
 static json_t *summary_json(const struct store_summary *summary)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "version",
-                     (json_int_t)summary->version, "first_seq", (json_int_t)summary->first_seq,
-                     "last_seq", (json_int_t)summary->last_seq, "made_at",
-                     (json_int_t)summary->made_wall_s, "tokens", (json_int_t)summary->tokens,
-                     "source", memory_json_text(summary->source), "text",
-                     memory_json_text(summary->text), "pinned",
-                     memory_json_text(or_empty(summary->pinned)));
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "version", (json_int_t)summary->version,
+        "first_seq", (json_int_t)summary->first_seq, "last_seq", (json_int_t)summary->last_seq,
+        "made_at", (json_int_t)summary->made_wall_s, "tokens", (json_int_t)summary->tokens,
+        "source", memory_json_text(summary->source), "text", memory_json_text(summary->text),
+        "pinned", memory_json_text(or_empty(summary->pinned)));
 }
 
 static bool show_summary(void *context, const struct store_summary *summary)
@@ -200,8 +201,8 @@ static bool show_summary(void *context, const struct store_summary *summary)
 }
 
 /* The parts of `show`, in the order in which they are read. */
-static int show_parts(struct memory_call *call, const char *key, const struct store_range *range,
-                      struct err *err)
+static int show_parts(struct memory_call *call, const char *key,
+                      const struct store_range *range, struct err *err)
 {
     struct showing summaries = { .call = call };
     struct showing turns = { .call = call };
@@ -256,7 +257,8 @@ int memory_show_verb(struct memory_call *call)
     return memory_out_end(call);
 }
 
-/* ---- messages ----------------------------------------------------------------------------- */
+/* ---- messages -----------------------------------------------------------------------------
+ */
 
 static bool show_message(void *context, const struct memory_turn *turn)
 {
@@ -285,7 +287,8 @@ int memory_messages_verb(struct memory_call *call)
     return memory_out_end(call);
 }
 
-/* ---- search ------------------------------------------------------------------------------- */
+/* ---- search -------------------------------------------------------------------------------
+ */
 
 static void join_words(const struct memory_call *call, struct buf *out)
 {

@@ -21,6 +21,15 @@ static const struct command commands[] = {
     { "stop", "", "end what I am doing in this conversation", desk_say_stop, false, true },
     { "status", "", "what I am doing, and your place in the queue", desk_say_status, false,
       true },
+    { "prefs", "[set NAME VALUE | forget NAME]", "how you want to be answered", desk_say_prefs,
+      true, false },
+    { "profile", "[set NAME VALUE | forget NAME]", "what I know of you, and how to correct it",
+      desk_say_profile, true, false },
+    { "stats", "", "what I keep of this conversation and of you, in figures", desk_say_stats,
+      true, false },
+    { "forget", "[me]",
+      "erase this conversation from my memory; with `me`, everything I know of you",
+      desk_say_forget, true, false },
     { "help", "", "this list", desk_say_help, false, true },
 };
 

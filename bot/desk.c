@@ -124,9 +124,10 @@ void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, co
     submit(desk, TASK_TELL, NULL, channel, thread_ts, user, sentence);
 }
 
-void desk_deleted(struct desk *desk, const char *channel, const char *ts)
+void desk_deleted(struct desk *desk, const char *channel, const char *thread_ts,
+                  const char *user, const char *ts)
 {
-    submit(desk, TASK_DELETED, NULL, channel, "", "", ts);
+    submit(desk, TASK_DELETED, NULL, channel, thread_ts, user, ts);
 }
 
 /* ---- stopping -----------------------------------------------------------------------------
@@ -348,16 +349,7 @@ static void do_tell(struct desk *desk, const struct task *task)
 
 static void do_deleted(struct desk *desk, const struct task *task)
 {
-    struct ledger_entry *entry =
-        dispatch_withdraw(desk->app->dispatch, task->channel, task->detail);
-    struct err err = { 0 };
-
-    if (!entry)
-        return;
-    log_info("withdrawn before its turn: channel=%s ts=%s", task->channel, task->detail);
-    if (memory_mark_messages(desk->app->memory, &entry->id, 1, LEDGER_CANCELLED, &err) < 0)
-        log_err("ledger not updated: %s", err.message);
-    ledger_entry_free(entry);
+    desk_message_deleted(desk->app, task->channel, task->thread_ts, task->user, task->detail);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------

@@ -48,7 +48,9 @@ void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
 void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
                const char *sentence);
 
-/* A message was deleted in Slack: if it still waits, it is not answered. */
-void desk_deleted(struct desk *desk, const char *channel, const char *ts);
+/* A message of `user` was deleted in Slack: if it still waits, it is not answered, and what is
+ * remembered of it is erased. */
+void desk_deleted(struct desk *desk, const char *channel, const char *thread_ts,
+                  const char *user, const char *ts);
 
 #endif

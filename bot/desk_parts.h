@@ -22,11 +22,19 @@ bool desk_is_admin(struct app *app, const char *user);
 void desk_stop_matching(struct app *app, const struct dispatch_filter *filter,
                         unsigned *ret_running, size_t *ret_waiting);
 
+/* A message is gone from Slack: it is not answered any more, and forgotten. */
+void desk_message_deleted(struct app *app, const char *channel, const char *thread_ts,
+                          const char *user, const char *ts);
+
 /* ---- the commands, see the table in commands.c ------------------------------------------- */
 
 void desk_say_help(const struct command_call *call, struct buf *out);
 void desk_say_new(const struct command_call *call, struct buf *out);
 void desk_say_stop(const struct command_call *call, struct buf *out);
 void desk_say_status(const struct command_call *call, struct buf *out);
+void desk_say_prefs(const struct command_call *call, struct buf *out);
+void desk_say_profile(const struct command_call *call, struct buf *out);
+void desk_say_forget(const struct command_call *call, struct buf *out);
+void desk_say_stats(const struct command_call *call, struct buf *out);
 
 #endif

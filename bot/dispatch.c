@@ -427,22 +427,20 @@ static struct ledger_entry *take_out_locked(struct dispatch *dispatch, struct la
     return entry;
 }
 
-unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *filter,
-                       struct ledger_entry **ret_entries, size_t max, size_t *ret_count)
+static size_t stop_locked(struct dispatch *dispatch, const struct dispatch_filter *filter,
+                          struct ledger_entry **ret_entries, size_t max, unsigned *ret_stopped)
 {
     struct lane *lane;
     struct lane *next_lane;
-    unsigned stopped = 0;
     size_t count = 0;
 
-    pthread_mutex_lock(&dispatch->lock);
     HASH_ITER(hh, dispatch->lanes, lane, next_lane)
     {
         struct waiting *item = TAILQ_FIRST(&lane->waiting);
 
-        if (stops_running_locked(filter, lane)) {
+        if (ret_stopped && stops_running_locked(filter, lane)) {
             eventfd_write(lane->cancel_fd, 1);
-            stopped++;
+            (*ret_stopped)++;
         }
         while (item && count < max) {
             struct waiting *next = TAILQ_NEXT(item, in_lane);
@@ -455,9 +453,29 @@ unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *
             leave_person_locked(dispatch, lane);
         drop_if_idle_locked(dispatch, lane);
     }
+    return count;
+}
+
+unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *filter,
+                       struct ledger_entry **ret_entries, size_t max, size_t *ret_count)
+{
+    unsigned stopped = 0;
+
+    pthread_mutex_lock(&dispatch->lock);
+    *ret_count = stop_locked(dispatch, filter, ret_entries, max, &stopped);
     pthread_mutex_unlock(&dispatch->lock);
-    *ret_count = count;
     return stopped;
+}
+
+size_t dispatch_take_waiting(struct dispatch *dispatch, const struct dispatch_filter *filter,
+                             struct ledger_entry **ret_entries, size_t max)
+{
+    size_t count;
+
+    pthread_mutex_lock(&dispatch->lock);
+    count = stop_locked(dispatch, filter, ret_entries, max, NULL);
+    pthread_mutex_unlock(&dispatch->lock);
+    return count;
 }
 
 struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
@@ -561,6 +579,7 @@ void dispatch_get_figures(struct dispatch *dispatch, const char *conversation,
     };
     if (conversation)
         HASH_FIND(hh, dispatch->lanes, conversation, strlen(conversation), lane);
+    ret_figures->is_running = lane && lane->is_running;
     if (lane && lane->person)
         ret_figures->ahead = batches_ahead_locked(dispatch, lane);
     pthread_mutex_unlock(&dispatch->lock);

@@ -95,6 +95,10 @@ struct dispatch_filter {
 unsigned dispatch_stop(struct dispatch *dispatch, const struct dispatch_filter *filter,
                        struct ledger_entry **ret_entries, size_t max, size_t *ret_count);
 
+/* Only the second half of that: what runs goes on. Returns how many it took out. */
+size_t dispatch_take_waiting(struct dispatch *dispatch, const struct dispatch_filter *filter,
+                             struct ledger_entry **ret_entries, size_t max);
+
 /* Takes one waiting entry by Slack's channel and ts out, or NULL. */
 struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
                                        const char *ts);
@@ -110,8 +114,9 @@ bool dispatch_wants_reset(struct dispatch *dispatch, const struct dispatch_batch
 struct dispatch_figures {
     size_t waiting;
     size_t running;
-    size_t people; /* with something waiting */
-    size_t ahead;  /* batches before this conversation's next turn; only with a key */
+    size_t people;   /* with something waiting */
+    bool is_running; /* this conversation's turn; only with a key */
+    size_t ahead;    /* batches before this conversation's next turn; only with a key */
     bool is_overflowing;
 };
 void dispatch_get_figures(struct dispatch *dispatch, const char *conversation,

@@ -369,7 +369,7 @@ static void handle_at_once(struct intake *intake, const struct slack_event *even
         desk_refuse(desk, event->channel, event->thread_ts, event->user, route->reason);
         break;
     case ROUTE_DELETED:
-        desk_deleted(desk, event->channel, event->ts);
+        desk_deleted(desk, event->channel, event->thread_ts, event->user, event->ts);
         break;
     case ROUTE_DEAD:
         log_err("the app was uninstalled or its tokens revoked (%s): reinstall it, put the new "

@@ -41,7 +41,8 @@ static const struct option {
     { "keep", MEMORY_OPTION_KEEP, KIND_COUNT, AT(keep) },
 };
 
-/* ---- times -------------------------------------------------------------------------------- */
+/* ---- times --------------------------------------------------------------------------------
+ */
 
 /* "+02:00", "-0530", "Z" or nothing, to the end of the text. */
 static bool parse_offset(const char *text, int64_t *ret_offset_s)
@@ -64,7 +65,8 @@ static bool parse_offset(const char *text, int64_t *ret_offset_s)
     }
     if (count != 4)
         return false;
-    *ret_offset_s = sign * ((digits[0] * 10 + digits[1]) * 3600 + (digits[2] * 10 + digits[3]) * 60);
+    *ret_offset_s =
+        sign * ((digits[0] * 10 + digits[1]) * 3600 + (digits[2] * 10 + digits[3]) * 60);
     return true;
 }
 
@@ -116,7 +118,8 @@ int memory_args_parse_time(const char *text, int64_t now_wall_s, int64_t *ret_wa
                    text);
 }
 
-/* ---- options ------------------------------------------------------------------------------ */
+/* ---- options ------------------------------------------------------------------------------
+ */
 
 static const struct option *find_option(const char *name, size_t len, unsigned allowed)
 {

@@ -21,7 +21,8 @@
 #define BAR_EVERY_MS 200
 #define BAR_CELLS    30
 
-/* ---- out ---------------------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------------------------
+ */
 
 int memory_say_failed(const struct memory_call *call, const struct err *err)
 {
@@ -79,7 +80,8 @@ int memory_out_end(struct memory_call *call)
     return memory_say_failed(call, &err);
 }
 
-/* ---- in ----------------------------------------------------------------------------------- */
+/* ---- in -----------------------------------------------------------------------------------
+ */
 
 const char *memory_word(const struct memory_call *call, size_t index)
 {
@@ -159,7 +161,8 @@ int memory_lines_next(struct memory_lines *lines, struct err *err)
     return is_any;
 }
 
-/* ---- progress ----------------------------------------------------------------------------- */
+/* ---- progress -----------------------------------------------------------------------------
+ */
 
 void memory_progress_begin(struct memory_progress *progress, const char *what)
 {
@@ -199,7 +202,8 @@ void memory_progress_end(struct memory_progress *progress)
     progress->is_wanted = false;
 }
 
-/* ---- shared ------------------------------------------------------------------------------- */
+/* ---- shared -------------------------------------------------------------------------------
+ */
 
 static const char *const role_names[] = {
     [MEMORY_ROLE_USER] = "user",
@@ -237,12 +241,11 @@ json_t *memory_json_text(const char *text)
 
 json_t *memory_figures_json(const struct store_conversation *conversation)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "key",
-                     memory_json_text(conversation->key), "turns",
-                     (json_int_t)conversation->turns, "bytes", (json_int_t)conversation->bytes,
-                     "first_at", (json_int_t)conversation->first_wall_s, "used_at",
-                     (json_int_t)conversation->used_wall_s, "last_seq",
-                     (json_int_t)conversation->last_seq, "summaries",
-                     (json_int_t)conversation->summaries, "fields",
-                     (json_int_t)conversation->fields);
+    return json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "key", memory_json_text(conversation->key),
+        "turns", (json_int_t)conversation->turns, "bytes", (json_int_t)conversation->bytes,
+        "first_at", (json_int_t)conversation->first_wall_s, "used_at",
+        (json_int_t)conversation->used_wall_s, "last_seq", (json_int_t)conversation->last_seq,
+        "summaries", (json_int_t)conversation->summaries, "fields",
+        (json_int_t)conversation->fields);
 }

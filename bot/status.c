@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "bot/app.h"
 #include "bot/dispatch.h"
+#include "bot/figures.h"
 #include "bot/loop.h"
+#include "bot/summarizer.h"
 #include "slack/socket.h"
 
 #define LINKS_MAX_BYTES 16384
@@ -31,26 +33,40 @@ static json_t *links_json(struct app *app)
     return links ? links : json_array();
 }
 
+static json_t *memory_json(struct app *app)
+{
+    struct figures figures;
+    const struct memory_stats *memory = &figures.memory;
+
+    figures_get(app->memory, app->metrics, &figures);
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I}",
+        "mode", app->config->memory.store == CONFIG_STORE_NONE ? "none" : "full",
+        "conversations", (json_int_t)memory->conversations, "bytes", (json_int_t)memory->bytes,
+        "hits", (json_int_t)memory->hits, "misses", (json_int_t)memory->misses, "hit_percent",
+        figures_percent(memory->hits, memory->hits + memory->misses), "evictions",
+        (json_int_t)memory->evictions, "contexts", (json_int_t)figures.contexts,
+        "context_tokens", (json_int_t)figures.context_tokens, "tokens_per_context",
+        (json_int_t)(figures.contexts ? figures.context_tokens / figures.contexts : 0),
+        "contexts_with_summary", (json_int_t)figures.summarized, "summaries_made",
+        (json_int_t)figures.summaries, "answer_cache", app->config->agent.cache_ttl_ms > 0,
+        "answers_hit", (json_int_t)figures.answers_hit, "answers_missed",
+        (json_int_t)figures.answers_missed, "rate_limited", (json_int_t)figures.rate_limited);
+}
+
 static json_t *status_json(struct app *app)
 {
     struct dispatch_figures queue;
-    struct memory_stats memory;
 
     dispatch_get_figures(app->dispatch, NULL, &queue);
-    memory_get_stats(app->memory, &memory);
-    return json_pack("{s:s, s:b, s:I, s:I, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:I, s:I, s:b},"
-                     " s:{s:s, s:I, s:I, s:I, s:I, s:I}}",
-                     "version", TK_VERSION, "ready", (int)is_ready(app), "started_at",
-                     (json_int_t)app->started_wall_s, "uptime_ms",
-                     (json_int_t)(clock_now_ms() - app->started_ms), "slack", "team",
-                     app->self.team, "user", app->self.user, "user_id", app->self.user_id,
-                     "links", links_json(app), "queue", "waiting", (json_int_t)queue.waiting,
-                     "running", (json_int_t)queue.running, "people", (json_int_t)queue.people,
-                     "overflowing", (int)queue.is_overflowing, "memory", "mode",
-                     app->config->memory.store == CONFIG_STORE_NONE ? "none" : "full",
-                     "conversations", (json_int_t)memory.conversations, "bytes",
-                     (json_int_t)memory.bytes, "hits", (json_int_t)memory.hits, "misses",
-                     (json_int_t)memory.misses, "evictions", (json_int_t)memory.evictions);
+    return json_pack(
+        "{s:s, s:b, s:I, s:I, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:I, s:I, s:b}, s:o}", "version",
+        TK_VERSION, "ready", (int)is_ready(app), "started_at", (json_int_t)app->started_wall_s,
+        "uptime_ms", (json_int_t)(clock_now_ms() - app->started_ms), "slack", "team",
+        app->self.team, "user", app->self.user, "user_id", app->self.user_id, "links",
+        links_json(app), "queue", "waiting", (json_int_t)queue.waiting, "running",
+        (json_int_t)queue.running, "people", (json_int_t)queue.people, "overflowing",
+        (int)queue.is_overflowing, "memory", memory_json(app));
 }
 
 static void update_gauges(struct app *app)
@@ -79,8 +95,10 @@ static void answer_refresh(struct app *app, bool is_post, struct loop_http_answe
 {
     answer->status = is_post ? 202 : 405;
     buf_append_text(&answer->body, is_post ? "looking\n" : "POST only\n");
-    if (is_post)
-        memory_refresh(app->memory);
+    if (!is_post)
+        return;
+    memory_refresh(app->memory);
+    summarizer_interrupt(app->summarizer); /* it may be at what was erased */
 }
 
 void status_answer_http(struct app *app, const char *path, bool is_post,

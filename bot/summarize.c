@@ -76,10 +76,12 @@ static struct agent_spec spec_of(const struct summarize *summarize)
     };
 }
 
-/* The answer is what comes after the last tool: before it agents say what they are about to do.
+/* The answer is what was written last: between tools agents say what they are about to do.
  * False when the daemon stops. */
 static bool follow(const struct summarize *summarize, struct agent_run *run, struct buf *answer)
 {
+    bool begins_anew = false;
+
     for (;;) {
         struct agent_event event = { 0 };
 
@@ -89,9 +91,13 @@ static bool follow(const struct summarize *summarize, struct agent_run *run, str
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
         if (event.kind == AGENT_EVENT_SEGMENT)
+            begins_anew = true;
+        if (event.kind != AGENT_EVENT_TEXT)
+            continue;
+        if (begins_anew)
             buf_clear(answer);
-        else if (event.kind == AGENT_EVENT_TEXT)
-            buf_append(answer, event.text, event.text_len);
+        begins_anew = false;
+        buf_append(answer, event.text, event.text_len);
     }
 }
 

@@ -60,6 +60,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
             metrics_histogram(metrics, "agent_run_seconds", "", "Duration of agent runs."),
     };
     kept_metrics_init(&turn_metrics->kept, metrics);
+    context_metrics_init(&turn_metrics->contexts, metrics);
 }
 
 static const struct ledger_entry *first_entry(const struct turn *turn)
@@ -160,10 +161,8 @@ static void build_context(const struct turn *turn, const struct progress *progre
     join_questions(turn, &question);
     options.question = buf_text(&question);
     memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
-    log_debug("context conversation=%s tokens=%" PRId64 " verbatim=%" PRId64
-              " recalled=%zu summary=%" PRId64 " dropped=%" PRId64,
-              turn->batch->conversation, receipt.tokens, receipt.verbatim_turns,
-              receipt.recalled_count, receipt.summary_version, receipt.turns_dropped);
+    context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
+                         &receipt);
     memory_receipt_deinit(&receipt);
 }
 

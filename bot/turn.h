@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/metrics.h"
+#include "bot/context_metrics.h"
 #include "bot/dispatch.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
@@ -34,6 +35,7 @@ struct turn_metrics {
     struct histogram *wait;     /* from the event to the start of the agent */
     struct histogram *duration; /* of the agent's run */
     struct kept_metrics kept;
+    struct context_metrics contexts;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
 

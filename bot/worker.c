@@ -19,6 +19,7 @@
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
+#include "memory/forget.h"
 
 #define LOG_MODULE "bot.worker"
 #include "base/log.h"
@@ -224,6 +225,29 @@ static void reset_if_wanted(const struct worker *worker, const struct dispatch_b
                 err.message);
 }
 
+/* Somebody erased what this turn was about while it ran; it has been remembered since. */
+static void forget_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct ledger_entry *entry = batch->entries[i];
+        struct memory_forget what = { .team = entry->team,
+                                      .channel = entry->channel,
+                                      .slack_ts = entry->ts,
+                                      .thread_ts = entry->reply_thread,
+                                      .user = entry->user };
+        struct memory_forgotten forgotten = { 0 };
+        struct err err = { 0 };
+
+        if (!memory_is_forgotten(worker->app->memory, entry->id))
+            continue;
+        if (memory_forget(worker->app->memory, &what, &forgotten, &err) < 0)
+            log_err("what was to be forgotten is remembered: conversation=%s ts=%s: %s",
+                    entry->conversation, entry->ts, err.message);
+        summarizer_interrupt(worker->app->summarizer);
+        memory_forgotten_deinit(&forgotten);
+    }
+}
+
 static void *run_worker(void *context)
 {
     struct worker *worker = context;
@@ -233,6 +257,7 @@ static void *run_worker(void *context)
     while (dispatch_take(worker->app->dispatch, worker->cancel_fd, &batch)) {
         run_batch(worker, &batch);
         reset_if_wanted(worker, &batch);
+        forget_if_wanted(worker, &batch);
         summarizer_note(worker->app->summarizer, batch.conversation);
         dispatch_finish(worker->app->dispatch, &batch);
         refill_while_wanted(worker->app);

@@ -76,6 +76,9 @@ int memory_store_stats(struct memory *memory, struct store_stats *ret_stats, str
 int memory_backup(struct memory *memory, const char *path,
                   void (*progress)(void *context, int64_t done, int64_t total), void *context,
                   struct err *err);
+/* Erases now what is past retention or has expired; ret_swept is set on failure too. */
+int memory_sweep(struct memory *memory, struct store_swept *ret_swept, struct err *err);
+
 /* Everything of one store into another (conversations with turns, summaries, fields; people;
  * values); what is there already (a turn by its seq, a summary by its version, the rest by
  * name) is passed over. What was copied is in ret_copied, without people and disk_bytes, on

@@ -128,9 +128,8 @@ static void sort_there(struct copying *copying)
 
 static bool is_there(const struct copying *copying, int64_t number)
 {
-    return copying->there_count &&
-           bsearch(&number, copying->there, copying->there_count, sizeof(*copying->there),
-                   compare_numbers);
+    return copying->there_count && bsearch(&number, copying->there, copying->there_count,
+                                           sizeof(*copying->there), compare_numbers);
 }
 
 static bool see_value(void *context, const char *name, const char *value, int64_t expires)

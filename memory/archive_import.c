@@ -73,6 +73,7 @@ static uint64_t hash_turn(const struct archive_import *import, const struct memo
     XXH3_state_t hash;
     int64_t numbers[2] = { turn->role, 0 };
 
+    XXH3_INITSTATE(&hash);
     XXH3_64bits_reset_withSeed(&hash, import->seed);
     if (*turn->slack_ts) {
         XXH3_64bits_update(&hash, turn->slack_ts, strlen(turn->slack_ts) + 1);

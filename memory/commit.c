@@ -98,6 +98,12 @@ static int check_lengths(const struct memory_turn *turns, size_t count, struct e
     return 0;
 }
 
+bool commit_puts_aside(const struct commit_path *path)
+{
+    return !path->is_volatile &&
+           (path->durability == MEMORY_DURABILITY_INTERVAL || !path->store->ops->joins_journal);
+}
+
 /* ---- committing -------------------------------------------------------------------------- */
 
 struct commit_job {
@@ -157,21 +163,66 @@ static void schedule_snapshot(struct commit_path *path)
 static int run_commit(struct commit_path *path, struct commit_job *job,
                       const struct batch *batch, struct err *err)
 {
-    const struct store_ops *ops = path->store->ops;
-
     job->path = path;
     job->base.apply = commit_apply;
     job->aside = batch->aside.count ? batch : NULL;
-    if (batch->count && ops->joins_journal)
-        job->batch = batch;
-    else if (batch->count &&
-             ops->apply(path->store, NULL, batch->mutations, batch->count, err) < 0)
+    job->batch = batch->count && path->store->ops->joins_journal ? batch : NULL;
+    if (batch->count && path->is_volatile &&
+        path->store->ops->apply(path->store, NULL, batch->mutations, batch->count, err) < 0)
         return -1;
     if (journal_run(path->journal, &job->base, err) < 0)
         return -1;
     ledger_add_pending(path->ledger, job->pending_change);
     return 0;
 }
+
+/* ---- a store that does not join the journal ---------------------------------------------- */
+
+struct forget_job {
+    struct journal_job base;
+    int64_t unsaved_id;
+};
+
+static int forget_apply(struct journal_job *base, struct db *db, struct err *err)
+{
+    return aside_forget(db, ((struct forget_job *)base)->unsaved_id, err);
+}
+
+static void forget_done(struct journal_job *base, const struct err *err)
+{
+    if (err)
+        log_debug("a turn that the store has stays unsaved, the next start finds out: %s",
+                  err->message);
+    free(base);
+}
+
+/*
+ * The turns are durable, with the ledger; now the store is to have them. True when it has: then
+ * the row goes, with the next commit. While an earlier snapshot is due (or failing) this one
+ * waits for it as well: the store is not asked out of order, nor when it is known to be down.
+ */
+static bool hand_over(struct commit_path *path, const struct batch *batch, int64_t unsaved_id)
+{
+    struct forget_job *job;
+    struct err err = { 0 };
+
+    if (atomic_load(&path->snapshot_due_ms) != CLOCK_FOREVER_MS)
+        return false;
+    if (path->store->ops->apply(path->store, NULL, batch->mutations, batch->count, &err) < 0) {
+        log_warn("the store does not take a turn now, the ledger keeps it until it does: %s",
+                 err.message);
+        return false;
+    }
+    job = xcalloc(1, sizeof(*job));
+    job->base.apply = forget_apply;
+    job->base.done = forget_done;
+    job->unsaved_id = unsaved_id;
+    if (!journal_submit(path->journal, &job->base))
+        free(job); /* full or closing: the row is found to be saved later */
+    return true;
+}
+
+/* ---- turns and resets -------------------------------------------------------------------- */
 
 int commit_turns(struct commit_path *path, struct conversation *conversation,
                  const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
@@ -187,12 +238,14 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
     if (rc < 0)
         return -1;
     batch_init(&batch, conversation, turns, turns_count);
-    if (path->durability == MEMORY_DURABILITY_INTERVAL)
+    if (commit_puts_aside(path))
         rc = put_aside(&batch, path->vault, &local);
-    else
+    if (path->durability != MEMORY_DURABILITY_INTERVAL)
         add_mutations(&batch, atomic_load(&path->max_turns));
     if (rc == 0)
         rc = run_commit(path, &job, &batch, &local);
+    if (rc == 0 && job.aside && batch.count && hand_over(path, &batch, job.unsaved_id))
+        job.unsaved_id = 0;
     batch_deinit(&batch);
     if (rc < 0) {
         if (local.kind == ERR_INPUT)
@@ -220,7 +273,9 @@ int commit_reset(struct commit_path *path, const char *key, struct err *err)
     if (conversations_pin(path->conversations, key, NULL, NULL, &conversation, err) < 0)
         return -1;
     mutation.seq = conversation_last_seq(conversation) + 1;
-    rc = run_commit(path, &job, &batch, err);
+    rc = path->store->ops->joins_journal
+             ? run_commit(path, &job, &batch, err)
+             : path->store->ops->apply(path->store, NULL, &mutation, 1, err);
     if (rc == 0)
         conversation_reset(path->conversations, conversation);
     conversations_unpin(path->conversations, conversation);
@@ -256,7 +311,7 @@ int commit_flush(struct commit_path *path, struct err *err)
     struct flushing flushing = { .path = path, .more = true };
     int rc = 0;
 
-    if (path->durability != MEMORY_DURABILITY_INTERVAL)
+    if (!commit_puts_aside(path))
         return 0;
     /* One piece a call: the turns of others pass in between. */
     while (rc == 0 && flushing.more)
@@ -274,7 +329,7 @@ bool commit_notice_foreign(struct commit_path *path, struct db *db)
     path->foreign_version = version;
     conversations_mark_all_stale(path->conversations);
     /* What is unsaved stays until it is saved, or until somebody wants it. */
-    if (path->durability == MEMORY_DURABILITY_INTERVAL)
+    if (commit_puts_aside(path))
         snapshot_now(path);
     return true;
 }

@@ -1,13 +1,18 @@
 /*
  * commit.h - finished turns on their way to the disk.
  *
- *   durability turn      turns -> store, ids -> DONE: one transaction (or store first)
- *   durability interval  turns -> "unsaved" row, ids -> DONE: one transaction;
- *                        every snapshot_interval, at close and at the next open: unsaved ->
- * store
+ *   turn, store in the journal   turns -> store, ids -> DONE: one transaction
+ *   turn, any other store        turns -> "unsaved" row, ids -> DONE: one transaction; then
+ *                                turns -> store, and the row goes. Where the store fails, the
+ *                                row waits for the next snapshot
+ *   interval                     turns -> "unsaved" row, ids -> DONE: one transaction; every
+ *                                snapshot_interval, at close, at the next open: row -> store
  *
- * So a crash between two snapshots loses nothing and asks nothing again, and the store (which
- * may be slow or far) is off the path of a turn.
+ *   no store to speak of (none)  turns -> RAM, then ids -> DONE
+ *
+ * So there is one moment at which a turn is committed, whatever the store: a crash before it
+ * asks again, one after it loses nothing and asks nothing again. What a row brings twice, the
+ * store takes once, by its seq.
  *
  * Owns:    nothing; borrows store, conversations, ledger and journal.
  * Threads: commit and reset on any but the loop and the journal; snapshot on the journal
@@ -40,6 +45,7 @@ struct commit_path {
     struct journal *journal;
     struct vault *vault; /* NULL: nothing is sealed */
     enum memory_durability durability;
+    bool is_volatile; /* the store goes with the process: nothing is put aside for it */
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
     _Atomic int64_t unsaved_id;      /* the newest unsaved row of this process */
@@ -62,6 +68,9 @@ int commit_reset(struct commit_path *path, const char *key, struct err *err);
  */
 int commit_mutations(struct commit_path *path, struct store_mutation *mutations, size_t count,
                      struct err *err);
+
+/* Whether turns go through the "unsaved" table. */
+bool commit_puts_aside(const struct commit_path *path);
 
 /* Brings everything unsaved into the store and waits. Any but the loop and the journal. */
 int commit_flush(struct commit_path *path, struct err *err);

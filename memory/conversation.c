@@ -231,6 +231,7 @@ static int load_locked(struct conversations *set, struct conversation *conversat
     int rc = 0;
 
     metric_add(set->misses, 1);
+    conversation->was_found = false;
     conversation->state = CONVERSATION_LOADING;
     for (int tries = 0;
          rc == 0 && tries < LOAD_TRIES && (!tries || shelf_is_stale(set, conversation));
@@ -278,6 +279,7 @@ static int make_ready_locked(struct conversations *set, struct conversation *con
     if (conversation->state != CONVERSATION_READY)
         return load_locked(set, conversation, parent_key, until_ts, err);
     metric_add(set->hits, 1);
+    conversation->was_found = true;
     return 0;
 }
 
@@ -343,6 +345,16 @@ int64_t conversation_last_seq(const struct conversation *conversation)
     last_seq = conversation->last_seq;
     pthread_mutex_unlock(&conversation->shard->lock);
     return last_seq;
+}
+
+bool memory_conversation_was_cached(const struct conversation *conversation)
+{
+    bool was_found;
+
+    pthread_mutex_lock(&conversation->shard->lock);
+    was_found = conversation->was_found;
+    pthread_mutex_unlock(&conversation->shard->lock);
+    return was_found;
 }
 
 size_t memory_conversation_turns(const struct conversation *conversation)

@@ -14,7 +14,7 @@
 #define BUSY_TIMEOUT_MS 5000
 #define SCRUB_WAIT_MS   1000
 #define SCRUB_PAGES     "20000" /* what is left is zeroed all the same */
-#define BACKUP_PAGES    256
+#define SUSPECT         ".suspect"
 #define OPENED_MAX      8
 #define SEALED_SETTING  "sealed"
 #define SEALED_TEXT     "threadkeeper"
@@ -47,7 +47,42 @@ static const char writer_pragmas[] =
 static const char reader_pragmas[] = "PRAGMA query_only=ON;"
                                      "PRAGMA cache_size=-256;";
 
-static int fail(struct db *db, const char *what, struct err *err)
+/* ---- failures ---------------------------------------------------------------------------- */
+
+/* That the mark cannot be made is no worse than the damage, which is told. */
+void db_mark_suspect(const char *path)
+{
+    AUTO_FREE char *mark = xasprintf("%s" SUSPECT, path);
+    AUTO_FD int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    (void)fd;
+}
+
+bool db_is_suspect(const char *path)
+{
+    AUTO_FREE char *mark = xasprintf("%s" SUSPECT, path);
+
+    return access(mark, F_OK) == 0;
+}
+
+void db_clear_suspect(const char *path)
+{
+    AUTO_FREE char *mark = xasprintf("%s" SUSPECT, path);
+
+    unlink(mark);
+}
+
+static int fail_damaged(struct db *db, const char *what, const char *text, struct err *err)
+{
+    if (db->role != DB_ROLE_PRIVATE)
+        db_mark_suspect(db->path);
+    return err_set(err, ERR_SYSTEM,
+                   "%s: %s is damaged: %s (the next start of the bot moves it aside and keeps "
+                   "what reads)",
+                   what, db->path, text);
+}
+
+int db_fail(struct db *db, const char *what, struct err *err)
 {
     int code = db->handle ? sqlite3_extended_errcode(db->handle) : SQLITE_NOMEM;
     const char *text = db->handle ? sqlite3_errmsg(db->handle) : "out of memory";
@@ -59,10 +94,9 @@ static int fail(struct db *db, const char *what, struct err *err)
     if (primary == SQLITE_CONSTRAINT || primary == SQLITE_TOOBIG || primary == SQLITE_MISMATCH)
         return err_set(err, ERR_INPUT, "%s: %s (%d)", what, text, code);
     if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
-        return err_set(err, ERR_SYSTEM,
-                       "%s: %s is damaged: %s (%d). Stop the program, move the file and its "
-                       "-wal and -shm away, put a backup in its place or start without one",
-                       what, db->path, text, code);
+        return fail_damaged(db, what, text, err);
+    if (primary == SQLITE_INTERRUPT)
+        return err_set(err, ERR_TEMP, "%s: interrupted", what);
     if (primary == SQLITE_FULL)
         return err_set(err, ERR_SYSTEM, "%s: no space left for %s (%d)", what, db->path, code);
     if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN)
@@ -75,8 +109,9 @@ static int fail(struct db *db, const char *what, struct err *err)
 
 static int execute(struct db *db, const char *sql, const char *what, struct err *err)
 {
-    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
-                                                                        : fail(db, what, err);
+    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : db_fail(db, what, err);
 }
 
 static int read_version(struct db *db, int *ret_version, struct err *err)
@@ -89,7 +124,7 @@ static int read_version(struct db *db, int *ret_version, struct err *err)
         sqlite3_finalize(statement);
         return 0;
     }
-    fail(db, "cannot read the schema version", err);
+    db_fail(db, "cannot read the schema version", err);
     sqlite3_finalize(statement);
     return -1;
 }
@@ -160,7 +195,7 @@ static int set_up_private(struct db *db, struct err *err)
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
 
     if (sqlite3_open_v2(":memory:", &db->handle, flags, NULL) != SQLITE_OK)
-        return fail(db, "cannot open", err);
+        return db_fail(db, "cannot open", err);
     if (migrate(db, err) < 0)
         return -1;
     return execute(db, "CREATE INDEX conversation_oldest ON conversation(kept_wall_s, id)",
@@ -176,7 +211,7 @@ static int set_up(struct db *db, enum db_role role, struct err *err)
     if (role == DB_ROLE_WRITER && create_private(db->path, err) < 0)
         return -1;
     if (sqlite3_open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK)
-        return fail(db, "cannot open", err);
+        return db_fail(db, "cannot open", err);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     if (role == DB_ROLE_READER)
         return execute(db, reader_pragmas, "cannot set up", err);
@@ -198,6 +233,20 @@ int db_open(const char *path, enum db_role role, struct db **ret_db, struct err 
     }
     *ret_db = db;
     return 0;
+}
+
+int db_check_schema(struct db *db, struct err *err)
+{
+    int version = 0;
+
+    if (read_version(db, &version, err) < 0)
+        return -1;
+    return version == schema_version
+               ? 0
+               : err_set(err, ERR_INPUT,
+                         "%s has schema %d, this program reads %d: start the daemon (or give a "
+                         "command that writes), which brings it up to date",
+                         db->path, version, schema_version);
 }
 
 void db_close(struct db *db)
@@ -337,7 +386,7 @@ int db_next(struct db *db, sqlite3_stmt *statement, const char *what, struct err
     int rc;
 
     if (!statement) /* the connection remembers why it was not prepared */
-        return fail(db, what, err);
+        return db_fail(db, what, err);
     rc = sqlite3_step(statement);
     if (rc == SQLITE_ROW)
         return 1;
@@ -345,7 +394,7 @@ int db_next(struct db *db, sqlite3_stmt *statement, const char *what, struct err
         sqlite3_reset(statement);
         return 0;
     }
-    fail(db, what, err);
+    db_fail(db, what, err);
     sqlite3_reset(statement);
     return -1;
 }
@@ -441,68 +490,12 @@ int db_scrub(struct db *db, struct err *err)
     rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, NULL);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     if (rc != SQLITE_OK)
-        return fail(db, "cannot empty the log", err);
+        return db_fail(db, "cannot empty the log", err);
     db->wal_pages = 0;
     return 0;
 }
 
-/* ---- copying ----------------------------------------------------------------------------- */
-
-static int copy_pages(struct db *db, sqlite3 *to,
-                      void (*progress)(void *context, int64_t done, int64_t total),
-                      void *context, struct err *err)
+sqlite3 *db_handle(struct db *db)
 {
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", db->handle, "main");
-    int rc;
-
-    if (!backup)
-        return err_set(err, ERR_SYSTEM, "cannot begin a backup: %s", sqlite3_errmsg(to));
-    do {
-        rc = sqlite3_backup_step(backup, BACKUP_PAGES);
-        if (progress)
-            progress(context,
-                     sqlite3_backup_pagecount(backup) - sqlite3_backup_remaining(backup),
-                     sqlite3_backup_pagecount(backup));
-    } while (rc == SQLITE_OK);
-    sqlite3_backup_finish(backup);
-    return rc == SQLITE_DONE
-               ? 0
-               : err_set(err, ERR_SYSTEM, "cannot write a backup: %s", sqlite3_errmsg(to));
-}
-
-/* The read transaction holds one state of the file: without it every commit of the journal
- * would begin the copy anew. */
-static int copy_state(struct db *db, const char *path,
-                      void (*progress)(void *context, int64_t done, int64_t total),
-                      void *context, struct err *err)
-{
-    sqlite3 *to = NULL;
-    int rc;
-
-    if (execute(db, "BEGIN; SELECT 1 FROM sqlite_schema", "cannot begin a backup", err) < 0)
-        return -1;
-    if (sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
-        SQLITE_OK)
-        rc = copy_pages(db, to, progress, context, err);
-    else
-        rc = err_set(err, ERR_SYSTEM, "cannot open %s: %s", path, sqlite3_errmsg(to));
-    sqlite3_close(to);
-    db_rollback(db);
-    return rc;
-}
-
-int db_backup(struct db *db, const char *path,
-              void (*progress)(void *context, int64_t done, int64_t total), void *context,
-              struct err *err)
-{
-    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "cannot make %s",
-                             path);
-    if (copy_state(db, path, progress, context, err) < 0) {
-        unlink(path);
-        return -1;
-    }
-    return fsync(fd) == 0 ? 0 : err_set_errno(err, ERR_SYSTEM, "cannot write %s", path);
+    return db->handle;
 }

@@ -44,6 +44,7 @@ enum db_statement {
     DB_ENTRIES_PENDING,
     DB_ENTRIES_PENDING_COUNT,
     DB_ENTRIES_SCAN,
+    DB_ENTRIES_TEXTS,
     DB_ENTRY_DELETE,
     DB_ENTRIES_MEANT,
     DB_ENTRIES_AT,
@@ -58,6 +59,7 @@ enum db_statement {
     DB_UNSAVED_INSERT,
     DB_UNSAVED_SCAN,
     DB_UNSAVED_DELETE,
+    DB_UNSAVED_FORGET,
 
     DB_CONVERSATION_TOUCH,
     DB_CONVERSATION_FIND,
@@ -102,6 +104,7 @@ enum db_statement {
     DB_ITEM_DELETE,
     DB_ITEMS_DELETE,
     DB_ITEMS_LIST,
+    DB_ITEM_PEOPLE,
 
     DB_VALUE_SET,
     DB_VALUE_FIND,
@@ -128,6 +131,17 @@ struct vault;
 /* A reader expects a file that a writer has opened before. */
 int db_open(const char *path, enum db_role role, struct db **ret_db, struct err *err);
 void db_close(struct db *db); /* NULL is fine */
+
+/*
+ * For those who go over the whole file: the connection (borrowed), and what its last failure
+ * means as an error. Wherever damage shows, here or in any other call, a mark is left beside
+ * the file, which lasts until it is cleared: health.h.
+ */
+sqlite3 *db_handle(struct db *db);
+int db_fail(struct db *db, const char *what, struct err *err); /* -1 */
+bool db_is_suspect(const char *path);
+void db_mark_suspect(const char *path);
+void db_clear_suspect(const char *path);
 
 /* The prepared statement, reset; parameters keep what they were bound to. Borrowed. NULL when
  * it cannot be prepared: binding does nothing then, and db_next() says why. */
@@ -175,6 +189,9 @@ int db_begin(struct db *db, struct err *err); /* IMMEDIATE */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db); /* also when SQLite has rolled back by itself */
 
+/* ERR_INPUT unless the file has the schema that this program writes: for who may not migrate. */
+int db_check_schema(struct db *db, struct err *err);
+
 /* What it takes on the disk, its log included; in RAM: its pages. */
 int64_t db_bytes(struct db *db);
 
@@ -194,13 +211,5 @@ void db_checkpoint(struct db *db, bool truncate);
  * later.
  */
 int db_scrub(struct db *db, struct err *err);
-
-/*
- * Writes a copy of everything, as it stands now, to a new file at `path` (0600), while others
- * read and write. ERR_INPUT when there is something at `path`. `progress` may be NULL.
- */
-int db_backup(struct db *db, const char *path,
-              void (*progress)(void *context, int64_t done, int64_t total), void *context,
-              struct err *err);
 
 #endif

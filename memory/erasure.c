@@ -140,7 +140,7 @@ static void erase_whole(struct erasure *erasure, const char *key,
     erasure->counted.turns += size->turns;
     erasure->counted.summaries += size->summaries;
     erasure->counted.fields += size->fields;
-    log_info("conversation=%s ends: erased, turns=%" PRId64, key, size->turns);
+    log_debug("conversation=%s ends: erased, turns=%" PRId64, key, size->turns);
 }
 
 /* A summary that covers an erased turn goes, and with it all: each was made from the one before

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
+#include "memory/line.h"
 #include "memory/summary.h"
 #include "memory/summary_text.h"
 
@@ -265,8 +266,8 @@ static void weigh_roles(struct extraction *extraction)
         if (!before || before->turn != sentence->turn)
             sentence->worth += WORTH_FIRST;
         if (sentence->speaker.len &&
-            !(sentence->speaker.len == strlen(SUMMARY_ASSISTANT) &&
-              memcmp(sentence->speaker.text, SUMMARY_ASSISTANT, sentence->speaker.len) == 0))
+            !(sentence->speaker.len == strlen(LINE_ASSISTANT) &&
+              memcmp(sentence->speaker.text, LINE_ASSISTANT, sentence->speaker.len) == 0))
             sentence->worth += WORTH_USER;
         sentence->worth += WORTH_KEPT * (double)(kept < KEPT_COUNTED ? kept : KEPT_COUNTED);
         if (sentence->term_count < SENTENCE_MIN_TERMS && !kept)

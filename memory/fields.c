@@ -254,7 +254,8 @@ int64_t memory_fields_set_ttl(struct memory *memory, const char *key, int64_t tt
 
 /* ---- lists ------------------------------------------------------------------------------- */
 
-/* A list does not grow past FIELD_MAX_BYTES: whoever appends for ever is told. */
+/* A list does not grow past FIELD_MAX_BYTES: whoever appends for ever, and keeps all, is told.
+ */
 static int check_list(struct memory *memory, const struct store_mutation *mutation,
                       size_t value_len, struct err *err)
 {
@@ -263,6 +264,8 @@ static int check_list(struct memory *memory, const struct store_mutation *mutati
 
     if (rc < 0)
         return -1;
+    if (mutation->edit == STORE_EDIT_EXTEND && mutation->index > 0)
+        value_len = 0; /* what it pushes out makes room */
     if (found.len + value_len > FIELD_MAX_BYTES)
         return err_set(err, ERR_INPUT, "list %s would have more than %zu bytes", mutation->name,
                        FIELD_MAX_BYTES);
@@ -282,12 +285,14 @@ static int edit(struct memory *memory, struct store_mutation *mutation, struct e
 }
 
 int memory_list_append(struct memory *memory, const char *key, const char *name,
-                       const char *value_json, struct err *err)
+                       const char *value_json, int64_t keep, struct err *err)
 {
     json_auto_t *value = parse(value_json, err);
     AUTO_FREE char *squeezed = NULL;
     AUTO_FREE char *array = NULL;
-    struct store_mutation mutation = { .key = key, .name = name, .edit = STORE_EDIT_EXTEND };
+    struct store_mutation mutation = {
+        .key = key, .name = name, .edit = STORE_EDIT_EXTEND, .index = keep
+    };
 
     if (!value)
         return -1;
@@ -298,11 +303,11 @@ int memory_list_append(struct memory *memory, const char *key, const char *name,
 }
 
 int memory_list_extend(struct memory *memory, const char *key, const char *name,
-                       const char *array_json, struct err *err)
+                       const char *array_json, int64_t keep, struct err *err)
 {
     json_auto_t *array = parse(array_json, err);
     struct store_mutation mutation = {
-        .key = key, .name = name, .edit = STORE_EDIT_EXTEND, .value = array_json
+        .key = key, .name = name, .edit = STORE_EDIT_EXTEND, .value = array_json, .index = keep
     };
 
     if (!array)

@@ -44,10 +44,13 @@ int64_t memory_fields_clear(struct memory *memory, const char *key, struct err *
 int64_t memory_fields_set_ttl(struct memory *memory, const char *key, int64_t ttl_ms,
                               struct err *err);
 
+/* To the end; `keep` above 0: then the last so many stay, for a list that would grow for ever.
+ */
 int memory_list_append(struct memory *memory, const char *key, const char *name,
-                       const char *value_json, struct err *err);
+                       const char *value_json, int64_t keep, struct err *err);
 int memory_list_extend(struct memory *memory, const char *key, const char *name,
-                       const char *array_json, struct err *err);
+                       const char *array_json, int64_t keep, struct err *err);
+/* Before the element at `index`; behind the last when there is none. */
 int memory_list_insert(struct memory *memory, const char *key, const char *name, int64_t index,
                        const char *value_json, struct err *err);
 /* 1 with the last element in `out`, 0 when the list is empty or not there. */

@@ -19,6 +19,7 @@
 #include "base/log.h"
 
 #define LIST_PAGE      256
+#define RECEIPT_BYTES  512
 #define SCRUB_TRIES    20
 #define SCRUB_PAUSE_MS 100
 
@@ -297,6 +298,18 @@ static bool is_empty(const struct memory_forgotten *forgotten)
              forgotten->fields | forgotten->items | forgotten->messages | forgotten->values);
 }
 
+static void log_receipt(const struct memory_forget *what,
+                        const struct memory_forgotten *forgotten)
+{
+    AUTO_BUF struct buf receipt = { 0 };
+
+    buf_init(&receipt, RECEIPT_BYTES);
+    memory_forgotten_print(forgotten, &receipt);
+    log_info("forgotten conversation=%s user=%s before=%" PRId64 " ts=%s: %s",
+             what->key ? what->key : "", what->user ? what->user : "", what->before_wall_s,
+             what->slack_ts ? what->slack_ts : "", buf_text(&receipt));
+}
+
 int memory_forget(struct memory *memory, const struct memory_forget *what,
                   struct memory_forgotten *ret_forgotten, struct err *err)
 {
@@ -311,8 +324,10 @@ int memory_forget(struct memory *memory, const struct memory_forget *what,
     erasure_deinit(&erasure);
     if (erasure.is_lent || (rc == 0 && what->user && !what->slack_ts))
         conversations_mark_all_stale(memory->conversations);
-    if (!is_empty(ret_forgotten))
+    if (!is_empty(ret_forgotten)) {
         scrub(memory);
+        log_receipt(what, ret_forgotten);
+    }
     return rc < 0 ? err_wrap(err, "forget") : 0;
 }
 

@@ -560,12 +560,13 @@ static int scan_entries(struct ledger *ledger, struct db *db, int64_t now_wall_u
     return 0;
 }
 
-static int delete_entries(struct db *db, const int64_t *ids, size_t count, struct err *err)
+static int run_for_each(struct db *db, enum db_statement which, const int64_t *ids,
+                        size_t count, struct err *err)
 {
     if (db_begin(db, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        sqlite3_stmt *statement = db_statement(db, DB_ENTRY_DELETE);
+        sqlite3_stmt *statement = db_statement(db, which);
 
         sqlite3_bind_int64(statement, 1, ids[i]);
         if (db_run(db, statement, "cannot forget old messages", err) < 0) {
@@ -621,11 +622,53 @@ int ledger_prune(struct ledger *ledger, struct db *db, int64_t now_wall_us, bool
 
     if (scan_entries(ledger, db, now_wall_us, ids, &count, &more, err) < 0)
         return -1;
-    if (count && delete_entries(db, ids, count, err) < 0)
+    if (count && run_for_each(db, DB_ENTRY_DELETE, ids, count, err) < 0)
         return -1;
     metric_add(ledger->pruned, (int64_t)count);
     if (prune_thread(ledger, db, now_wall_us / 1000000, err) < 0)
         return -1;
     *ret_more = more;
     return 0;
+}
+
+/* Fills `ids` with those among the next rows whose text is to go; false in *ret_more at the
+ * end. */
+static int scan_texts(struct db *db, int64_t before_wall_us, int64_t *after_id, int64_t *ids,
+                      size_t *ret_count, bool *ret_more, struct err *err)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_ENTRIES_TEXTS);
+    size_t seen = 0;
+    size_t count = 0;
+    int rc;
+
+    sqlite3_bind_int64(statement, 1, *after_id);
+    sqlite3_bind_int64(statement, 2, PRUNE_STEP_ROWS);
+    while ((rc = db_next(db, statement, "cannot read old messages", err)) > 0) {
+        /* In order of arrival: behind the first young one there is nothing. */
+        if (sqlite3_column_int64(statement, 1) >= before_wall_us)
+            break;
+        seen++;
+        *after_id = sqlite3_column_int64(statement, 0);
+        if (sqlite3_column_int(statement, 2))
+            ids[count++] = *after_id;
+    }
+    sqlite3_reset(statement);
+    *ret_count = count;
+    *ret_more = seen == PRUNE_STEP_ROWS;
+    return rc < 0 ? -1 : 0;
+}
+
+int ledger_expire(struct db *db, int64_t before_wall_us, int64_t *after_id, int64_t *count,
+                  struct err *err)
+{
+    int64_t ids[PRUNE_STEP_ROWS];
+    size_t found = 0;
+    bool more = false;
+
+    if (scan_texts(db, before_wall_us, after_id, ids, &found, &more, err) < 0)
+        return -1;
+    if (found && run_for_each(db, DB_ENTRY_ERASE, ids, found, err) < 0)
+        return -1;
+    *count += (int64_t)found;
+    return more;
 }

@@ -62,4 +62,12 @@ int64_t ledger_pending_count(const struct ledger *ledger);
 int ledger_prune(struct ledger *ledger, struct db *db, int64_t now_wall_us, bool *ret_more,
                  struct err *err);
 
+/*
+ * One small step of emptying the text of what is finished and was received before
+ * `before_wall_us`; what could still be retried no longer can. *after_id is how far it came, 0
+ * at first, *count grows. 1: call again, 0: done, -1. As ledger_prune().
+ */
+int ledger_expire(struct db *db, int64_t before_wall_us, int64_t *after_id, int64_t *count,
+                  struct err *err);
+
 #endif

@@ -1,87 +1,34 @@
 #include "memory/memory.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "memory/archive.h"
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
+#include "memory/health.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
+#include "memory/person.h"
 #include "memory/places.h"
 #include "memory/readers.h"
 #include "memory/rooms.h"
 #include "memory/snapshot.h"
 #include "memory/store.h"
+#include "memory/upkeep.h"
 #include "memory/vault.h"
 
 #define LOG_MODULE "memory"
 #include "base/log.h"
 
-#define UPKEEP_MAX_MS  (INT64_C(5) * 60 * 1000)
-#define UPKEEP_MIN_MS  1000
-#define PRUNE_AGAIN_MS 50
-
-/* ---- upkeep, on the journal thread ------------------------------------------------------- */
-
-/* A piece of it, so that commits pass in between. */
-static void snapshot_if_due(struct memory *memory, struct db *db, int64_t now_ms)
-{
-    struct err err = { 0 };
-    bool more = false;
-    int64_t retry_ms;
-
-    if (now_ms < atomic_load(&memory->path.snapshot_due_ms))
-        return;
-    /* Before the work: what is committed meanwhile sets the next one. */
-    atomic_store(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
-    if (snapshot_step(&memory->path, db, COMMIT_SNAPSHOT_STEP_US, &more, &err) == 0) {
-        memory->snapshot_failing = false;
-        if (more)
-            atomic_store(&memory->path.snapshot_due_ms, now_ms);
-        return;
-    }
-    if (!memory->snapshot_failing)
-        log_warn("a snapshot failed, the turns stay in the ledger until one succeeds: %s",
-                 err.message);
-    memory->snapshot_failing = true;
-    retry_ms = atomic_load(&memory->path.snapshot_interval_ms);
-    atomic_store(&memory->path.snapshot_due_ms,
-                 now_ms + (retry_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : retry_ms));
-}
-
-static int64_t upkeep(void *context, struct db *db, int64_t now_ms)
-{
-    struct memory *memory = context;
-    int64_t period_ms = atomic_load(&memory->cache_ttl_ms) / 4;
-    struct err err = { 0 };
-    int64_t next_ms;
-    int64_t snapshot_ms;
-    bool more = false;
-
-    period_ms = period_ms > UPKEEP_MAX_MS ? UPKEEP_MAX_MS : period_ms;
-    period_ms = period_ms < UPKEEP_MIN_MS ? UPKEEP_MIN_MS : period_ms;
-    commit_notice_foreign(&memory->path, db);
-    snapshot_if_due(memory, db, now_ms);
-    conversations_sweep(memory->conversations, now_ms);
-    if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
-        log_warn("old messages were not forgotten, trying again later: %s", err.message);
-    next_ms = now_ms + (more ? PRUNE_AGAIN_MS : period_ms);
-    snapshot_ms = atomic_load(&memory->path.snapshot_due_ms);
-    return snapshot_ms < next_ms ? snapshot_ms : next_ms;
-}
-
-/* A command beside this process may have erased or imported something. */
-static void after_batch(void *context, struct db *db)
-{
-    struct memory *memory = context;
-
-    commit_notice_foreign(&memory->path, db);
-}
+#define UPKEEP_FIRST_MS 1000
 
 static int flush(void *context, struct err *err)
 {
@@ -99,6 +46,7 @@ static void set_limits(struct memory *memory, const struct memory_options *optio
     atomic_store(&memory->retention_ms, options->retention_ms);
     atomic_store(&memory->path.max_turns, options->max_turns < 1 ? 1 : options->max_turns);
     atomic_store(&memory->path.snapshot_interval_ms, options->snapshot_interval_ms);
+    persons_set_learning(memory->persons, options->learns_profile);
 }
 
 static struct conversation_limits limits_of(const struct memory_options *options)
@@ -106,6 +54,16 @@ static struct conversation_limits limits_of(const struct memory_options *options
     return (struct conversation_limits){ .max_bytes = options->max_bytes,
                                          .cache_ttl_ms = options->cache_ttl_ms,
                                          .max_turns = options->max_turns };
+}
+
+static struct store *files_new(struct memory *memory, const struct memory_options *options,
+                               struct err *err)
+{
+    AUTO_FREE char *dir = options->files_dir && *options->files_dir
+                              ? xstrdup(options->files_dir)
+                              : xasprintf("%s/sessions", options->state_dir);
+
+    return store_files_new(dir, memory->vault, options->is_visitor, err);
 }
 
 static struct store *store_new(struct memory *memory, const struct memory_options *options,
@@ -117,39 +75,58 @@ static struct store *store_new(struct memory *memory, const struct memory_option
     case MEMORY_STORE_SQLITE:
         return store_sqlite_new(memory->readers, memory->vault);
     case MEMORY_STORE_FILES:
-        break;
+        return files_new(memory, options, err);
     }
     err_set(err, ERR_INPUT, "no such store");
     return NULL;
 }
 
-static int start(struct memory *memory, const char *db_path,
-                 const struct memory_options *options, struct metrics *metrics, struct err *err)
+static int open_vault(struct memory *memory, const struct memory_options *options,
+                      struct err *err)
+{
+    if (!options->encryption_key_file || !*options->encryption_key_file)
+        return 0;
+    return vault_open(options->encryption_key_file, &memory->vault, err);
+}
+
+static int open_store(struct memory *memory, const char *db_path,
+                      const struct memory_options *options, struct err *err)
 {
     struct conversation_limits limits = limits_of(options);
-    const struct journal_hooks hooks = { upkeep, after_batch, memory };
 
-    if (options->encryption_key_file && *options->encryption_key_file &&
-        vault_open(options->encryption_key_file, &memory->vault, err) < 0)
-        return -1;
-    if (db_open(db_path, DB_ROLE_WRITER, &memory->db, err) < 0 ||
-        db_set_vault(memory->db, memory->vault, err) < 0)
-        return -1;
     memory->readers = readers_new(db_path);
     readers_set_vault(memory->readers, memory->vault);
     memory->store = store_new(memory, options, err);
     if (!memory->store)
         return -1;
-    memory->conversations = conversations_new(memory->store, &limits, metrics);
+    memory->conversations = conversations_new(memory->store, &limits, memory->metrics);
+    memory->persons = persons_new(memory->store, memory->metrics);
     set_limits(memory, options);
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
     memory->path.vault = memory->vault;
+    return 0;
+}
+
+static int start(struct memory *memory, const char *db_path,
+                 const struct memory_options *options, struct metrics *metrics, struct err *err)
+{
+    const struct journal_hooks hooks = { upkeep_run, upkeep_after_batch, memory };
+
+    if (open_vault(memory, options, err) < 0)
+        return -1;
+    if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
+        db_set_vault(memory->db, memory->vault, err) < 0)
+        return -1;
+    if (open_store(memory, db_path, options, err) < 0)
+        return -1;
     conversations_set_flush(memory->conversations, flush, memory);
     /* Without a store there is nothing to take a snapshot into. */
+    memory->path.is_volatile = options->store == MEMORY_STORE_NONE;
     memory->path.durability =
-        options->store == MEMORY_STORE_NONE ? MEMORY_DURABILITY_TURN : options->durability;
+        memory->path.is_volatile ? MEMORY_DURABILITY_TURN : options->durability;
     atomic_init(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
+    upkeep_init(memory, options->is_visitor);
     /* What a crash left unsaved: an interval's worth of turns at most. */
     if (options->store != MEMORY_STORE_NONE &&
         commit_snapshot(&memory->path, memory->db, err) < 0)
@@ -164,8 +141,17 @@ static int start(struct memory *memory, const char *db_path,
         return -1;
     memory->path.journal = memory->journal;
     ledger_set_journal(memory->ledger, memory->journal);
-    journal_call_at(memory->journal, clock_now_ms() + UPKEEP_MIN_MS);
+    journal_call_at(memory->journal, clock_now_ms() + UPKEEP_FIRST_MS);
     return 0;
+}
+
+static struct memory *memory_new(struct metrics *metrics)
+{
+    struct memory *memory = xcalloc(1, sizeof(*memory));
+
+    memory->metrics = metrics;
+    pthread_mutex_init(&memory->learnt_lock, NULL);
+    return memory;
 }
 
 int memory_open(const struct memory_options *options, struct metrics *metrics,
@@ -176,10 +162,45 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
 
     if (file_make_dirs(options->state_dir, 0700, err) < 0)
         return -1;
-    memory = xcalloc(1, sizeof(*memory));
-    memory->metrics = metrics;
-    pthread_mutex_init(&memory->learnt_lock, NULL);
+    memory = memory_new(metrics);
     if (start(memory, db_path, options, metrics, err) < 0) {
+        memory_close(memory);
+        return err_wrap(err, "memory");
+    }
+    *ret_memory = memory;
+    return 0;
+}
+
+/* The schema is looked at once, by the first reader; a writer may not migrate beside us, for it
+ * is the same program. */
+static int start_reading(struct memory *memory, const char *db_path,
+                         const struct memory_options *options, struct err *err)
+{
+    struct db *db;
+    int rc;
+
+    if (open_vault(memory, options, err) < 0 || open_store(memory, db_path, options, err) < 0)
+        return -1;
+    db = readers_borrow(memory->readers, err);
+    if (!db)
+        return -1;
+    rc = db_check_schema(db, err);
+    readers_return(memory->readers, db);
+    return rc;
+}
+
+int memory_open_reader(const struct memory_options *options, struct metrics *metrics,
+                       struct memory **ret_memory, struct err *err)
+{
+    AUTO_FREE char *db_path = xasprintf("%s/%s", options->state_dir, DB_FILE_NAME);
+    struct memory *memory;
+
+    if (access(db_path, F_OK) < 0)
+        return errno == ENOENT ? err_set(err, ERR_INPUT,
+                                         "nothing is remembered yet: there is no %s", db_path)
+                               : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
+    memory = memory_new(metrics);
+    if (start_reading(memory, db_path, options, err) < 0) {
         memory_close(memory);
         return err_wrap(err, "memory");
     }
@@ -191,7 +212,7 @@ static void save_at_close(struct memory *memory)
 {
     struct err err = { 0 };
 
-    if (memory->path.durability == MEMORY_DURABILITY_INTERVAL &&
+    if (commit_puts_aside(&memory->path) &&
         commit_snapshot(&memory->path, memory->db, &err) < 0)
         log_warn("the last snapshot failed, the next start takes it up: %s", err.message);
     db_checkpoint(memory->db, true);
@@ -207,9 +228,11 @@ void memory_close(struct memory *memory)
     }
     ledger_free(memory->ledger);
     conversations_free(memory->conversations);
+    persons_free(memory->persons);
     if (memory->store)
         memory->store->ops->free(memory->store);
     readers_free(memory->readers);
+    health_free(memory->health);
     db_close(memory->db);
     vault_free(memory->vault);
     pthread_mutex_destroy(&memory->learnt_lock);
@@ -326,5 +349,7 @@ void memory_get_stats(struct memory *memory, struct memory_stats *ret_stats)
         .misses = figures.misses,
         .evictions = figures.evictions,
         .pending = ledger_pending_count(memory->ledger),
+        .quarantined = health_quarantined(memory->health),
+        .is_damaged = health_is_suspect(memory->health),
     };
 }

@@ -46,7 +46,8 @@ struct memory;
 
 /*
  * Opens (creates, migrates) state_dir/threadkeeper.db and starts the journal thread. A damaged
- * database is ERR_SYSTEM and says so. Startup.
+ * database is moved aside and what can be read of it is kept (health.h); for a visitor it is
+ * ERR_SYSTEM. Startup.
  */
 int memory_open(const struct memory_options *options, struct metrics *metrics,
                 struct memory **ret_memory, struct err *err);
@@ -235,6 +236,9 @@ int memory_conversation_reset(struct memory *memory, const char *key, struct err
 /* Number of turns in the verbatim window (since the last reset). */
 size_t memory_conversation_turns(const struct conversation *conversation);
 
+/* Whether it was in RAM when it was begun. */
+bool memory_conversation_was_cached(const struct conversation *conversation);
+
 /* ---- figures ------------------------------------------------------------------------------
  */
 
@@ -244,7 +248,9 @@ struct memory_stats {
     int64_t hits;
     int64_t misses;
     int64_t evictions;
-    int64_t pending; /* ledger rows waiting or running */
+    int64_t pending;     /* ledger rows waiting or running */
+    int64_t quarantined; /* damaged databases that were moved aside and still lie there */
+    bool is_damaged;     /* damage was found; the next start moves the database aside */
 };
 void memory_get_stats(struct memory *memory, struct memory_stats *ret_stats); /* any */
 

@@ -76,6 +76,11 @@ int memory_set_fact(struct memory *memory, const char *user, const char *name,
 int memory_delete_fact(struct memory *memory, const char *user, const char *name,
                        struct err *err);
 
+/* Slack's ts of the message that taught a fact, "" when there is none (corrected, or erased
+ * since). Caller frees. */
+int memory_find_fact_source(struct memory *memory, const struct store_item *fact, char **ret_ts,
+                            struct err *err);
+
 /*
  * What turns teach of those who said them, as mutations to be applied in one batch with the
  * turns (seq, author and time are set); most turns teach nothing and cost no read of the store.
@@ -103,11 +108,14 @@ void persons_learned(struct persons *persons, struct lessons *lessons);
  * each with its newline, PERSON_CONTEXT_MAX_BYTES together:
  *
  *   About the person asking: name Ann Lee; role developer; interests C, SQLite.
- *   Their wishes: answer in German; keep answers brief; time zone Europe/Berlin.
+ *   Their wishes: answer in German; keep answers short; their time zone is Europe/Berlin.
  *
  * No value can begin a line or pass for another item. From RAM for people who were here lately.
  */
 int person_append_context(struct memory *memory, const char *user, struct buf *out,
                           struct err *err);
+
+/* Appends one value of a line: of one line itself, without ";", at most `max_bytes`. */
+void person_append_value(struct buf *out, const char *text, size_t max_bytes);
 
 #endif

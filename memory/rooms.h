@@ -16,14 +16,17 @@
 #include "memory/commit.h"
 #include "memory/memory.h"
 #include "memory/tokens.h"
+#include "memory/upkeep.h"
 
 struct db;
+struct health;
 struct persons;
 struct readers;
 struct vault;
 
 struct memory {
     struct db *db; /* the journal's from the moment it lives */
+    struct health *health;
     struct readers *readers;
     struct vault *vault; /* NULL: not encrypted */
     struct store *store;
@@ -38,7 +41,7 @@ struct memory {
     _Atomic int64_t retention_ms;
     pthread_mutex_t learnt_lock;
     struct tokens_learnt learnt; /* guarded by learnt_lock */
-    bool snapshot_failing; /* journal thread: said once */
+    struct upkeep upkeep;
 };
 
 #endif

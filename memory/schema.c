@@ -133,6 +133,8 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_ENTRIES_SCAN] = "SELECT id, state, received_wall_us FROM ledger"
                         " WHERE id > ?1 AND id < (SELECT max(id) FROM ledger)"
                         " ORDER BY id LIMIT ?2",
+    [DB_ENTRIES_TEXTS] = "SELECT id, received_wall_us, state > 1 AND text <> '' FROM ledger"
+                         " WHERE id > ? ORDER BY id LIMIT ?",
     [DB_ENTRY_DELETE] = "DELETE FROM ledger WHERE id = ?",
     /* Erasure. Commands that wait (kind 1) are still to be carried out. The first walks through
      * the ledger: it holds 48 hours, and this is asked for by people. */
@@ -182,6 +184,7 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_UNSAVED_SCAN] = "SELECT id, conversation, first_seq, base_wall_s, count, turns"
                         " FROM unsaved ORDER BY id LIMIT ?",
     [DB_UNSAVED_DELETE] = "DELETE FROM unsaved WHERE id <= ?",
+    [DB_UNSAVED_FORGET] = "DELETE FROM unsaved WHERE id = ?",
 
     [DB_CONVERSATION_TOUCH] = "INSERT INTO conversation(key, last_seq, window_seq, used_wall_s,"
                               " kept_wall_s, turns, bytes) VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6)"
@@ -288,6 +291,8 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_ITEMS_LIST] = "SELECT name, value, conversation, seq, created_wall_s, updated_wall_s"
                       " FROM item WHERE user = ?1 AND kind = ?2 AND name > ?3"
                       " ORDER BY name LIMIT ?4",
+    [DB_ITEM_PEOPLE] = "SELECT DISTINCT user FROM item WHERE kind = ?1 AND user > ?2"
+                       " ORDER BY user LIMIT ?3",
 
     [DB_VALUE_SET] = "INSERT INTO value(key, value, expires_wall_ms) VALUES(?,?,?)"
                      " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"

@@ -29,11 +29,17 @@ void shelf_init(struct conversations *set)
     atomic_init(&set->epoch, 1);
 }
 
+static size_t head_size(const char *key)
+{
+    return offsetof(struct conversation, key) + strlen(key) + 1;
+}
+
 static void conversation_free(struct conversation *conversation)
 {
     pack_deinit(&conversation->pack);
     free(conversation->summary);
-    free(conversation);
+    slab_give(&conversation->shard->heads, conversation, head_size(conversation->key),
+              conversation->slab_place);
 }
 
 void shelf_deinit(struct conversations *set)
@@ -70,14 +76,9 @@ static void count_bytes(struct conversations *set, int64_t change)
     metric_set(set->bytes_gauge, atomic_fetch_add(&set->bytes, change) + change);
 }
 
-static size_t head_size(const char *key)
-{
-    return offsetof(struct conversation, key) + strlen(key) + 1;
-}
-
 void shelf_charge(struct conversations *set, struct conversation *conversation)
 {
-    int64_t bytes = block_bytes(head_size(conversation->key));
+    int64_t bytes = (int64_t)slab_item_bytes(head_size(conversation->key));
 
     if (conversation->pack.bytes)
         bytes += block_bytes(conversation->pack.capacity);
@@ -152,12 +153,14 @@ struct conversation *shelf_find(const struct shard *shard, uint32_t hash, const 
 struct conversation *shelf_add(struct conversations *set, struct shard *shard, uint32_t hash,
                                const char *key)
 {
-    struct conversation *conversation = xcalloc(1, head_size(key));
     struct conversation **bucket;
+    uint8_t slab_place;
+    struct conversation *conversation = slab_take(&shard->heads, head_size(key), &slab_place);
 
     grow_if_full(set, shard);
     memcpy(conversation->key, key, strlen(key) + 1);
     conversation->shard = shard;
+    conversation->slab_place = slab_place;
     conversation->hash = hash;
     bucket = bucket_of(shard, hash);
     conversation->next = *bucket;

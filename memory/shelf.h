@@ -27,6 +27,7 @@
 
 #include "memory/conversation.h"
 #include "memory/pack.h"
+#include "memory/slab.h"
 #include "memory/store.h"
 
 #define SHELF_SHARDS     32 /* a power of two */
@@ -53,10 +54,12 @@ struct conversation {
     uint32_t charged; /* bytes counted for it */
     uint32_t epoch;   /* of the set when it was loaded; another one: it is stale */
     uint16_t pins;
-    uint8_t state;
-    uint8_t place;
-    bool lent;      /* the pack is a parent's, not stored under this key */
-    bool was_reset; /* an empty window is meant to be empty */
+    uint8_t slab_place;
+    uint8_t state : 2;  /* enum conversation_state */
+    uint8_t place : 2;  /* enum shelf_place */
+    bool lent : 1;      /* the pack is a parent's, not stored under this key */
+    bool was_reset : 1; /* an empty window is meant to be empty */
+    bool was_found : 1; /* in RAM, when it was pinned last */
     char key[];
 };
 
@@ -79,6 +82,7 @@ struct shard {
     size_t bucket_count; /* a power of two, or 0 */
     size_t count;
     struct shelf_list lists[SHELF_LISTS];
+    struct slab_pool heads;
 };
 
 struct conversations {

@@ -65,6 +65,14 @@ int aside_insert(struct db *db, const char *key, int64_t first_seq, const struct
     return 0;
 }
 
+int aside_forget(struct db *db, int64_t id, struct err *err)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_UNSAVED_FORGET);
+
+    sqlite3_bind_int64(statement, 1, id);
+    return db_run(db, statement, "cannot clear unsaved turns", err);
+}
+
 /* ---- one row ----------------------------------------------------------------------------- */
 
 struct row {

@@ -1,5 +1,5 @@
 /*
- * snapshot.h - turns on their way through the "unsaved" table (durability interval): put there
+ * snapshot.h - turns on their way through the "unsaved" table (see commit.h): put there
  * with the ledger, brought into the store later, a bounded piece at a time.
  *
  * A piece is one transaction of the database, in which rows are read, applied and forgotten. So
@@ -35,6 +35,9 @@ int aside_add(struct aside *aside, const struct vault *vault, const struct memor
 /* Inside the caller's transaction; *ret_id is the row's. */
 int aside_insert(struct db *db, const char *key, int64_t first_seq, const struct aside *aside,
                  int64_t *ret_id, struct err *err);
+
+/* The store has what this row holds. Inside the caller's transaction. */
+int aside_forget(struct db *db, int64_t id, struct err *err);
 
 /*
  * Brings the oldest unsaved turns into the store, for about `max_us`, one row at least;

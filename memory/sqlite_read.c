@@ -319,8 +319,9 @@ static bool show_items(const struct rows *rows, const char *user, enum store_ite
     return true;
 }
 
-int sqlite_items(struct store *store, const char *user, enum store_item_kind kind,
-                 store_item_fn visit, void *context, struct err *err)
+/* *ret_goes_on is false once the visitor has had enough. */
+static int read_items(struct store *store, const char *user, enum store_item_kind kind,
+                      store_item_fn visit, void *context, bool *ret_goes_on, struct err *err)
 {
     struct pager pager;
     int rc;
@@ -335,10 +336,42 @@ int sqlite_items(struct store *store, const char *user, enum store_item_kind kin
         sqlite3_bind_int64(statement, 4, (int64_t)pager.asked);
         rc = pager_read(&pager, statement, "tstiii", "cannot read what is known of a person",
                         err);
-    } while (rc == 0 && show_items(&pager.rows, user, kind, visit, context) &&
-             pager_has_more(&pager));
+        *ret_goes_on = rc == 0 && show_items(&pager.rows, user, kind, visit, context);
+    } while (*ret_goes_on && pager_has_more(&pager));
     pager_deinit(&pager);
     return rc;
+}
+
+static int read_everybodys_items(struct store *store, enum store_item_kind kind,
+                                 store_item_fn visit, void *context, struct err *err)
+{
+    struct pager pager;
+    bool goes_on = true;
+    int rc;
+
+    pager_init(&pager, store, 0);
+    do {
+        sqlite3_stmt *statement = pager_begin(&pager, DB_ITEM_PEOPLE, err);
+
+        sqlite3_bind_int(statement, 1, (int)kind);
+        bind_cursor(statement, 2, pager_last(&pager, 0, ""));
+        sqlite3_bind_int64(statement, 3, (int64_t)pager.asked);
+        rc = pager_read(&pager, statement, "t", "cannot read of whom something is known", err);
+        for (size_t i = 0; rc == 0 && goes_on && i < pager.rows.count; i++)
+            rc = read_items(store, rows_text(&pager.rows, i, 0), kind, visit, context, &goes_on,
+                            err);
+    } while (rc == 0 && goes_on && pager_has_more(&pager));
+    pager_deinit(&pager);
+    return rc;
+}
+
+int sqlite_items(struct store *store, const char *user, enum store_item_kind kind,
+                 store_item_fn visit, void *context, struct err *err)
+{
+    bool goes_on;
+
+    return user ? read_items(store, user, kind, visit, context, &goes_on, err)
+                : read_everybodys_items(store, kind, visit, context, err);
 }
 
 /* ---- values ------------------------------------------------------------------------------ */

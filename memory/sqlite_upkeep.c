@@ -1,7 +1,10 @@
 #include "memory/store_sqlite.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 #define HOUR_S             3600
@@ -9,6 +12,7 @@
 #define SWEEP_SCAN         INT64_C(4000) /* conversations looked at */
 #define SWEEP_CONVERSATION INT64_C(64)   /* conversations erased */
 #define SWEEP_TURNS        INT64_C(500)
+#define BACKUP_PAGES       256
 #define AT_THE_END         INT64_C(-1)
 
 /* ---- sweeping ---------------------------------------------------------------------------- */
@@ -184,6 +188,66 @@ int sqlite_sweep(struct sqlite_store *store, struct db *db, int64_t before_wall_
 
 /* ---- backup ------------------------------------------------------------------------------ */
 
+static int copy_pages(struct db *db, sqlite3 *to,
+                      void (*progress)(void *context, int64_t done, int64_t total),
+                      void *context, struct err *err)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", db_handle(db), "main");
+    int rc;
+
+    if (!backup)
+        return err_set(err, ERR_SYSTEM, "cannot begin a backup: %s", sqlite3_errmsg(to));
+    do {
+        rc = sqlite3_backup_step(backup, BACKUP_PAGES);
+        if (progress)
+            progress(context,
+                     sqlite3_backup_pagecount(backup) - sqlite3_backup_remaining(backup),
+                     sqlite3_backup_pagecount(backup));
+    } while (rc == SQLITE_OK);
+    sqlite3_backup_finish(backup);
+    return rc == SQLITE_DONE
+               ? 0
+               : err_set(err, ERR_SYSTEM, "cannot write a backup: %s", sqlite3_errmsg(to));
+}
+
+/* The read transaction holds one state of the file: without it every commit of the journal
+ * would begin the copy anew. */
+static int copy_state(struct db *db, const char *path,
+                      void (*progress)(void *context, int64_t done, int64_t total),
+                      void *context, struct err *err)
+{
+    sqlite3 *to = NULL;
+    int rc;
+
+    if (sqlite3_exec(db_handle(db), "BEGIN; SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) !=
+        SQLITE_OK)
+        return db_fail(db, "cannot begin a backup", err);
+    if (sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK)
+        rc = copy_pages(db, to, progress, context, err);
+    else
+        rc = err_set(err, ERR_SYSTEM, "cannot open %s: %s", path, sqlite3_errmsg(to));
+    sqlite3_close(to);
+    db_rollback(db);
+    return rc;
+}
+
+static int backup(struct db *db, const char *path,
+                  void (*progress)(void *context, int64_t done, int64_t total), void *context,
+                  struct err *err)
+{
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "cannot make %s",
+                             path);
+    if (copy_state(db, path, progress, context, err) < 0) {
+        unlink(path);
+        return -1;
+    }
+    return fsync(fd) == 0 ? 0 : err_set_errno(err, ERR_SYSTEM, "cannot write %s", path);
+}
+
 int sqlite_backup(struct store *base, const char *path,
                   void (*progress)(void *context, int64_t done, int64_t total), void *context,
                   struct err *err)
@@ -194,7 +258,7 @@ int sqlite_backup(struct store *base, const char *path,
 
     if (!db)
         return -1;
-    rc = db_backup(db, path, progress, context, err);
+    rc = backup(db, path, progress, context, err);
     sqlite_return(store, db);
     return rc;
 }

@@ -68,6 +68,8 @@ static int extend(struct store_mutation *mutation, json_t *field, const json_t *
         return err_set(err, ERR_INPUT, "%s can be extended by a list only", mutation->name);
     if (json_array_extend(field, (json_t *)value) < 0)
         return err_set(err, ERR_SYSTEM, "cannot extend %s", mutation->name);
+    while (mutation->index > 0 && (uint64_t)mutation->index < json_array_size(field))
+        json_array_remove(field, 0);
     mutation->count = (int64_t)json_array_size(field);
     *ret_changed = true;
     return 0;

@@ -12,8 +12,8 @@
  * Two ways to be durable together with the ledger:
  *   joins_journal   the store is the journal's own database: apply() runs inside its
  *                   transaction, turn and ledger commit as one.
- *   otherwise       apply() is called first, by the one who waits; only when it has succeeded
- *                   is the ledger told. A crash in between applies the same turns again.
+ *   otherwise       the ledger's database keeps the turns until apply(), called by the one who
+ *                   waits, has succeeded (commit.h). A crash in between applies them again.
  * So every mutation may be applied twice with the effect of once, but for STORE_EDIT_FIELD and
  * STORE_ADD_VALUE, which are never part of a turn.
  *
@@ -38,7 +38,8 @@
 
 /* How a list (or a missing field, which counts as an empty one) is changed in place. */
 enum store_edit {
-    STORE_EDIT_EXTEND, /* `value` is a JSON array; append is an array of one */
+    STORE_EDIT_EXTEND, /* `value` is a JSON array; append is an array of one. `index` above 0:
+                          the last so many stay */
     STORE_EDIT_INSERT, /* `value` before `index`; beyond the ends means at the end */
     STORE_EDIT_POP,    /* the last element, to `result`; nothing when the list is empty */
     STORE_EDIT_REMOVE, /* the first element equal to `value`; `count` says whether there was */
@@ -217,7 +218,7 @@ struct store_ops {
     /* One field (name) or all (name NULL), by name; expired ones are not there. */
     int (*fields)(struct store *store, const char *key, const char *name, store_value_fn visit,
                   void *context, struct err *err);
-    /* A person's items of one kind by name. */
+    /* A person's items of one kind by name; with `user` NULL everybody's, by user. */
     int (*items)(struct store *store, const char *user, enum store_item_kind kind,
                  store_item_fn visit, void *context, struct err *err);
     /* Values by exact key, or, with `is_pattern`, by pattern in order of key, after `after`

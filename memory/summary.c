@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "memory/context.h"
 #include "memory/conversation.h"
+#include "memory/line.h"
 #include "memory/rooms.h"
 #include "memory/summary_check.h"
 
@@ -20,10 +21,8 @@
 #include "base/log.h"
 
 #define DELIMITER_RANDOM_BYTES 12
-#define TURN_HEAD_MAX_BYTES    6144 /* of a longer turn this much is told, */
-#define TURN_TAIL_MAX_BYTES    2048 /* and this much of its end */
-#define LEFT_OUT               "\n  [...]\n  "
-#define AUTHOR_MAX_BYTES       40
+#define TURN_MAX_BYTES         ((size_t)8192) /* of a longer turn the beginning is told */
+#define DAY_S                  (INT64_C(24) * 60 * 60)
 
 void summary_work_deinit(struct summary_work *work)
 {
@@ -36,67 +35,26 @@ void summary_work_deinit(struct summary_work *work)
 
 /* ---- turns as text ----------------------------------------------------------------------- */
 
-/* Further lines are indented: no text can pass for a turn. */
-static void append_body(struct buf *out, const char *text, size_t len)
-{
-    AUTO_FREE char *clean = utf8_clean_copy(text, len, len);
-
-    for (const char *at = clean; *at; at++) {
-        buf_append_char(out, *at);
-        if (*at == '\n')
-            buf_append_text(out, "  ");
-    }
-}
-
-static void append_name(struct buf *out, const struct memory_turn *turn)
-{
-    AUTO_FREE char *clean =
-        utf8_clean_copy(turn->author, strlen(turn->author), AUTHOR_MAX_BYTES);
-
-    if (turn->role == MEMORY_ROLE_ASSISTANT || turn->role == MEMORY_ROLE_SYSTEM || !*clean) {
-        buf_append_text(out, turn->role == MEMORY_ROLE_ASSISTANT ? SUMMARY_ASSISTANT
-                             : turn->role == MEMORY_ROLE_SYSTEM  ? "system"
-                                                                 : "user");
-        return;
-    }
-    for (const char *at = clean; *at; at++)
-        buf_append_char(out, strchr(" \t\n:[]", *at) ? '_' : *at);
-}
-
 static void append_turn(struct buf *out, const struct memory_turn *turn)
 {
+    static const struct line_names names = { .asker = "", .name_asker = true };
     size_t len = strlen(turn->text);
 
-    append_name(out, turn);
-    buf_append_text(out, ": ");
-    if (len <= TURN_HEAD_MAX_BYTES + TURN_TAIL_MAX_BYTES) {
-        append_body(out, turn->text, len);
-    } else {
-        size_t head = utf8_cut(turn->text, len, TURN_HEAD_MAX_BYTES);
-        size_t tail = utf8_cut(turn->text, len, len - TURN_TAIL_MAX_BYTES);
-
-        append_body(out, turn->text, head);
-        buf_append_text(out, LEFT_OUT);
-        append_body(out, turn->text + tail, len - tail);
-    }
-    buf_append_char(out, '\n');
+    line_append_turn(out, turn, &names, utf8_cut(turn->text, len, TURN_MAX_BYTES));
 }
 
 static void append_day(struct buf *out, int64_t at_wall_s, int64_t *day)
 {
-    char at[CLOCK_ISO_BYTES];
-    int64_t today = at_wall_s / (24 * 60 * 60);
-
-    if (today == *day)
+    if (at_wall_s / DAY_S == *day)
         return;
-    *day = today;
-    buf_printf(out, "[%.10s]\n", clock_iso_utc(at_wall_s, at));
+    *day = at_wall_s / DAY_S;
+    line_append_day(out, at_wall_s, NULL);
 }
 
 /* What the store says later must be this. */
-static uint64_t mix_turn(uint64_t fingerprint, int64_t seq, const struct memory_turn *turn)
+static uint64_t mix_turn(uint64_t fingerprint, const struct memory_turn *turn)
 {
-    uint64_t parts[3] = { fingerprint, (uint64_t)seq * 4 + (uint64_t)turn->role,
+    uint64_t parts[3] = { fingerprint, (uint64_t)turn->seq * 4 + (uint64_t)turn->role,
                           XXH3_64bits(turn->text, strlen(turn->text)) };
 
     return XXH3_64bits(parts, sizeof(parts));
@@ -104,59 +62,56 @@ static uint64_t mix_turn(uint64_t fingerprint, int64_t seq, const struct memory_
 
 /* ---- is there work? ---------------------------------------------------------------------- */
 
-/* What RAM knows of a conversation, at one moment. */
+/* What RAM knows of a conversation: whether it is worth a look into the store. */
 struct survey {
-    int64_t first_seq; /* of the turns there */
-    int64_t last_seq;
+    int64_t verbatim;
     int64_t covered_seq; /* by the newest summary; 0 none */
+    int64_t first_seq;   /* of the window's turns; 0 none */
+    int64_t uncovered;   /* turns older than the verbatim ones */
 };
-
-static void count_turns(void *context, const struct pack *pack)
-{
-    *(int64_t *)context = pack->count;
-}
 
 static bool note_covered(void *context, const struct store_summary *summary)
 {
-    *(int64_t *)context = summary->last_seq;
+    struct survey *survey = context;
+
+    survey->covered_seq = summary->last_seq;
     return false;
 }
 
-static struct survey survey_of(const struct conversation *conversation)
+static void count_turns(void *context, const struct pack *pack)
 {
-    struct survey survey = { 0 };
-    int64_t count = 0;
+    struct survey *survey = context;
+    struct memory_turn turn;
+    size_t offset = 0;
 
-    do { /* another holder may append in between */
-        survey.last_seq = conversation_last_seq(conversation);
-        conversation_visit(conversation, count_turns, &count);
-    } while (conversation_last_seq(conversation) != survey.last_seq);
-    survey.first_seq = survey.last_seq - count + 1;
-    conversation_visit_summary(conversation, note_covered, &survey.covered_seq);
-    return survey;
+    for (int64_t i = 0; i < (int64_t)pack->count - survey->verbatim; i++) {
+        if (!pack_next(pack, &offset, &turn))
+            break;
+        survey->first_seq = i ? survey->first_seq : turn.seq;
+        survey->uncovered += turn.seq > survey->covered_seq;
+    }
 }
 
 /* The turns that are to be told, out of the pack. */
 struct telling {
     struct summary_work *work;
-    int64_t seq; /* of the pack's first turn */
-    int64_t until_seq;
+    int64_t verbatim;
 };
 
 static void tell_turns(void *context, const struct pack *pack)
 {
-    struct telling *telling = context;
+    const struct telling *telling = context;
     struct summary_work *work = telling->work;
     struct memory_turn turn;
     size_t offset = 0;
     int64_t day = -1;
 
-    for (int64_t seq = telling->seq; seq <= telling->until_seq; seq++) {
+    for (int64_t i = 0; i < (int64_t)pack->count - telling->verbatim; i++) {
         size_t before = work->turns.len;
 
         if (!pack_next(pack, &offset, &turn))
             break;
-        if (seq < work->from_seq)
+        if (turn.seq < work->from_seq)
             continue;
         append_day(&work->turns, turn.at_wall_s, &day);
         append_turn(&work->turns, &turn);
@@ -164,8 +119,8 @@ static void tell_turns(void *context, const struct pack *pack)
             buf_truncate(&work->turns, before);
             break;
         }
-        work->fingerprint = mix_turn(work->fingerprint, seq, &turn);
-        work->last_seq = seq;
+        work->fingerprint = mix_turn(work->fingerprint, &turn);
+        work->last_seq = turn.seq;
         work->turns_count++;
     }
 }
@@ -216,18 +171,17 @@ static int read_stored(struct memory *memory, const char *key, struct stored *re
     return ops->summaries(memory->store, key, take_newest, ret_stored, err);
 }
 
-static void describe(const struct stored *stored, const struct survey *survey,
+static void describe(const struct stored *stored, int64_t window_first_seq,
                      struct summary_work *work)
 {
     /* One from before a !new is not carried on. */
     bool is_valid = stored->version && stored->first_seq >= stored->head.window_seq;
 
     work->version = stored->version + 1;
-    work->from_seq = survey->first_seq;
+    work->from_seq = window_first_seq;
     if (is_valid && stored->last_seq >= work->from_seq)
         work->from_seq = stored->last_seq + 1;
     work->first_seq = is_valid ? stored->first_seq : work->from_seq;
-    work->last_seq = work->from_seq - 1;
     work->previous = is_valid ? xstrdup(stored->text) : NULL;
     work->previous_pinned = is_valid ? xstrdup(stored->pinned) : NULL;
 }
@@ -235,29 +189,25 @@ static void describe(const struct stored *stored, const struct survey *survey,
 bool memory_summary_due(struct memory *memory, const struct conversation *conversation,
                         int64_t verbatim, int64_t after, struct summary_work *ret_work)
 {
-    struct survey survey = survey_of(conversation);
+    struct survey survey = { .verbatim = verbatim };
     AUTO_STORED struct stored stored = { 0 };
     struct summary_work work = { 0 };
-    struct telling telling = { .work = &work };
-    int64_t from_seq =
-        survey.covered_seq >= survey.first_seq ? survey.covered_seq + 1 : survey.first_seq;
+    struct telling telling = { .work = &work, .verbatim = verbatim };
     struct err err = { 0 };
 
-    if (survey.last_seq - verbatim - from_seq + 1 < after)
+    conversation_visit_summary(conversation, note_covered, &survey);
+    conversation_visit(conversation, count_turns, &survey);
+    if (survey.uncovered < after)
         return false;
     if (read_stored(memory, conversation_key(conversation), &stored, &err) < 0) {
         log_warn("no summary of conversation=%s now: %s", conversation_key(conversation),
                  err.message);
         return false;
     }
-    describe(&stored, &survey, &work);
-    telling.seq = survey.first_seq;
-    telling.until_seq = survey.last_seq - verbatim;
+    describe(&stored, survey.first_seq, &work);
     buf_init(&work.turns, SUMMARY_TURNS_MAX_BYTES * 4);
-    if (telling.until_seq - work.from_seq + 1 >= after)
-        conversation_visit(conversation, tell_turns, &telling);
-    /* More turns came and the oldest went: then another time. */
-    if (!work.turns_count || survey_of(conversation).first_seq != survey.first_seq) {
+    conversation_visit(conversation, tell_turns, &telling);
+    if (!work.turns_count) {
         summary_work_deinit(&work);
         return false;
     }
@@ -294,6 +244,8 @@ void summary_prompt(const struct summary_work *work, struct buf *out)
                "read no file and change none. Never repeat %s.\n",
                key);
     buf_printf(out,
+               "Lines of \"" LINE_ASSISTANT
+               "\" are what the assistant said: speak of it as the assistant. "
                "Answer with the summary alone, as plain text of at most %d words, in the "
                "language of the conversation, without heading or preamble. Keep who wanted, "
                "said and decided what; keep word for word every name, path, symbol, command, "
@@ -313,19 +265,11 @@ void summary_prompt(const struct summary_work *work, struct buf *out)
 
 /* ---- storing ----------------------------------------------------------------------------- */
 
-struct proof {
-    int64_t next_seq;
-    uint64_t fingerprint;
-};
-
 static bool prove_turn(void *context, const struct memory_turn *turn)
 {
-    struct proof *proof = context;
+    uint64_t *fingerprint = context;
 
-    if (turn->seq != proof->next_seq)
-        return false;
-    proof->fingerprint = mix_turn(proof->fingerprint, turn->seq, turn);
-    proof->next_seq++;
+    *fingerprint = mix_turn(*fingerprint, turn);
     return true;
 }
 
@@ -338,13 +282,14 @@ static int prove(struct memory *memory, const char *key, const struct summary_wo
 {
     AUTO_STORED struct stored stored = { 0 };
     struct store_range range = { .from_seq = work->from_seq, .before_seq = work->last_seq + 1 };
-    struct proof proof = { .next_seq = work->from_seq };
+    uint64_t fingerprint = 0;
 
     if (read_stored(memory, key, &stored, err) < 0 ||
-        memory->store->ops->history(memory->store, key, &range, prove_turn, &proof, err) < 0)
+        memory->store->ops->history(memory->store, key, &range, prove_turn, &fingerprint, err) <
+            0)
         return -1;
     if (stored.version != version || stored.head.window_seq > work->first_seq ||
-        proof.next_seq != work->last_seq + 1 || proof.fingerprint != work->fingerprint)
+        fingerprint != work->fingerprint)
         return err_set(err, ERR_TEMP, "the conversation has changed meanwhile");
     return 0;
 }

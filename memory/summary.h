@@ -27,7 +27,6 @@
 #define SUMMARY_PINNED_MAX_BYTES ((size_t)800)
 #define SUMMARY_MAX_WORDS        220                 /* that an agent is asked for */
 #define SUMMARY_TURNS_MAX_BYTES  ((size_t)48 * 1024) /* that are told shorter in one go */
-#define SUMMARY_ASSISTANT        "assistant"         /* the speaker of its turns */
 
 /* What there is to summarize now. */
 struct summary_work {

@@ -13,6 +13,7 @@
 
 #define SPEAKER_MAX_BYTES 48
 #define INDENT            "  "
+#define HEADING           "# "
 #define FENCE             "```"
 #define TERM_CHARACTERS   6 /* of a word: what is behind them is mostly inflection */
 
@@ -90,7 +91,7 @@ bool summary_reader_next(struct summary_reader *reader, struct summary_line *ret
     *ret_line = (struct summary_line){ 0 };
     if (begins_with(line, INDENT)) {
         ret_line->body = trimmed(line.text, line.len);
-    } else if (line.len && line.text[0] == '[' && line.text[line.len - 1] == ']') {
+    } else if (begins_with(line, HEADING)) {
         ret_line->is_heading = true;
         ret_line->body = line;
         return true;

@@ -1,9 +1,9 @@
 /*
- * summary_text.h - reads conversation text for the makers of summaries: lines with their
- * speakers, sentences, terms. Any language: ends of sentences as Unicode has them, pairs of
- * characters as terms where a script puts no blanks between words.
+ * summary_text.h - reads conversation text (line.h) for the makers of summaries: lines with
+ * their speakers, sentences, terms. Any language: ends of sentences as Unicode has them, pairs
+ * of characters as terms where a script puts no blanks between words.
  *
- *     [2026-11-21]             a heading
+ *     # 2026-11-21             a heading
  *     U0ALICE: what was said   a turn, or a line of an earlier summary
  *       its next line
  *     whatever else            a line of nobody

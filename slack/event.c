@@ -114,6 +114,23 @@ static void take_message(struct slack_event *event, const json_t *message)
                               json_is_object(json_object_get(message, "app_context"));
 }
 
+static bool is_tombstone(const json_t *message)
+{
+    AUTO_FREE char *subtype = copy_string(message, "subtype", ID_MAX_BYTES);
+
+    return is(subtype, "tombstone");
+}
+
+/* Which message it was and whose; what is left of it belongs to Slackbot. */
+static void take_deleted(struct slack_event *event, const json_t *holder, const char *key,
+                         const json_t *previous)
+{
+    take_string(&event->ts, holder, key);
+    take_if_empty(&event->ts, previous, "ts");
+    take_if_empty(&event->user, previous, "user");
+    take_if_empty(&event->thread_ts, previous, "thread_ts");
+}
+
 static void parse_message(struct slack_event *event, const json_t *inner)
 {
     const json_t *changed = json_object_get(inner, "message");
@@ -123,15 +140,18 @@ static void parse_message(struct slack_event *event, const json_t *inner)
     event->kind = kind_of_subtype(event->subtype);
     switch (event->kind) {
     case SLACK_EVENT_MESSAGE_CHANGED:
+        /* A deleted message under which others stand stays as its thread's root. */
+        if (is_tombstone(changed)) {
+            event->kind = SLACK_EVENT_MESSAGE_DELETED;
+            take_deleted(event, changed, "ts", previous);
+            break;
+        }
         /* The event's own ts is that of the edit; the message keeps its own. */
         take_string(&event->ts, changed, "ts");
         take_message(event, changed);
         break;
     case SLACK_EVENT_MESSAGE_DELETED:
-        take_string(&event->ts, inner, "deleted_ts");
-        take_if_empty(&event->ts, previous, "ts");
-        take_if_empty(&event->user, previous, "user");
-        take_if_empty(&event->thread_ts, previous, "thread_ts");
+        take_deleted(event, inner, "deleted_ts", previous);
         break;
     default:
         take_message(event, inner);

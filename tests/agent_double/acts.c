@@ -15,6 +15,7 @@
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
 #include "tests/agent_double/record.h"
+#include "tests/agent_double/summary.h"
 
 static void complain(const char *text)
 {
@@ -159,11 +160,17 @@ static void answer_history(const struct stage *stage, int pause_ms)
 {
     struct history history;
     AUTO_FREE char *answer = NULL;
+    AUTO_FREE char *given = NULL;
 
     history_read(stage->prompt, &history);
     answer = history_answer(&history);
     history_deinit(&history);
     emit_words(answer, pause_ms);
+    given = summary_given(stage->prompt);
+    if (given) {
+        emit_words(" A summary was there as well: ", pause_ms);
+        emit_words(given, pause_ms);
+    }
 }
 
 static int play_ok(const struct stage *stage)
@@ -680,6 +687,37 @@ static const struct act acts[] = {
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
 };
+
+/* Whatever the scenario does with turns: its parameter "summary" says what is done with this.
+ */
+static int play_summary(const struct stage *stage)
+{
+    const char *how = scenario_text(stage->scenario, "summary", "ok");
+    AUTO_FREE char *answer = summary_answer(stage->prompt);
+
+    emit_opening();
+    if (strcmp(how, "hang") == 0)
+        wait_for_ever();
+    if (strcmp(how, "fail") == 0) {
+        complain("Error: Connection failed repeatedly\n");
+        return 1;
+    }
+    if (strcmp(how, "refuse") == 0)
+        emit_words("I cannot summarize this conversation.", 0);
+    else if (strcmp(how, "echo") == 0)
+        emit_words(stage->prompt, 0);
+    else if (strcmp(how, "unrelated") == 0)
+        emit_words("Bees gather nectar while clouds drift over distant mountains.", 0);
+    else if (strcmp(how, "long") == 0)
+        for (int i = 0; i < 2000; i++)
+            emit_words(answer, 0);
+    else if (strcmp(how, "empty") != 0)
+        emit_words(answer, 0);
+    emit_result();
+    return 0;
+}
+
+const struct act act_summary = { "summary", false, play_summary };
 
 const struct act *act_find(const char *name)
 {

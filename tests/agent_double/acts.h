@@ -24,6 +24,9 @@ struct act {
 
 const struct act *act_find(const char *name); /* NULL: unknown */
 
+/* For a prompt that asks for a summary, in every scenario. */
+extern const struct act act_summary;
+
 /* The refusals of cursor-agent, which the double also gives without a scenario. */
 int act_refuse_login(void);
 int act_refuse_key(void);

@@ -15,6 +15,7 @@
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/scenario.h"
+#include "tests/agent_double/summary.h"
 
 #define VERSION_TEXT     "2026.10.01-e373342"
 #define PROMPT_MAX_BYTES ((size_t)16 * 1024 * 1024)
@@ -191,6 +192,8 @@ int main(int argc, char **argv)
         (struct stage){ .scenario = &scenario,
                         .arguments = &arguments,
                         .prompt = arguments.positional ? arguments.prompt : buf_text(&input) };
+    if (summary_is_wanted(stage.prompt))
+        act = &act_summary;
     emit_begin(&arguments, stage.prompt);
     status = act->play(&stage);
     /* The trap: words on the command line and an open stdin, and the process never ends. */

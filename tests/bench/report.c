@@ -60,7 +60,8 @@ void report_row(const struct report_row *row)
     print_target(target, row);
     if (row->floor > 0) {
         print_value(floor, row->floor, row->unit);
-        snprintf(ratio, sizeof(ratio), "%.1f x", row->value / row->floor);
+        snprintf(ratio, sizeof(ratio), "%.*f x", row->value / row->floor < 10 ? 2 : 1,
+                 row->value / row->floor);
     }
     printf("  %-44s %14s %14s %8s  %-16s %s\n", row->figure, value, floor, ratio, target,
            verdict_of(row));

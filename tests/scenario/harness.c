@@ -233,6 +233,8 @@ static void set_defaults(struct harness *harness)
     set_value(harness, "agent", "workspace", "%s", harness->workspace);
     set_value(harness, "agent", "kill_grace", "500ms");
     set_value(harness, "access", "rate_limit", "{ requests: 0 }");
+    /* Runs of the agent are counted, so none is started behind a test's back. */
+    set_value(harness, "memory", "context", "{ summarizer: off }");
     set_value(harness, "admin", "listen", "127.0.0.1:%d", harness->admin_port);
     set_value(harness, "log", "level", "debug");
     set_value(harness, "", "state_dir", "%s", harness->state_dir);

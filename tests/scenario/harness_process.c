@@ -16,14 +16,24 @@
 #define RUN_PROCESSES_MAX 1000 /* tries: a killed one may show for a moment */
 #define MARK              "THREADKEEPER_RUN="
 
+/* Is there such a directory? */
+static bool is_run(const struct harness *harness, const char *kind, const char *id)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s/%.64s", harness->state_dir, kind, id);
+    DIR *dir = opendir(path);
+
+    if (dir)
+        closedir(dir);
+    return dir != NULL;
+}
+
 /* Does /proc/PID/environ say that the process belongs to a run in our state directory? */
 static bool is_of_our_runs(const struct harness *harness, const char *pid)
 {
     char path[64];
-    char run_dir[400];
     struct buf environment;
     struct err err = { 0 };
-    DIR *dir = NULL;
+    bool is_ours = false;
 
     snprintf(path, sizeof(path), "/proc/%s/environ", pid);
     buf_init(&environment, ENVIRON_MAX_BYTES);
@@ -31,18 +41,13 @@ static bool is_of_our_runs(const struct harness *harness, const char *pid)
         const char *at = buf_text(&environment);
         const char *end = at + environment.len;
 
-        for (; at < end && !dir; at += strlen(at) + 1) {
-            if (strncmp(at, MARK, sizeof(MARK) - 1) != 0)
-                continue;
-            snprintf(run_dir, sizeof(run_dir), "%s/runs/%.64s", harness->state_dir,
-                     at + sizeof(MARK) - 1);
-            dir = opendir(run_dir);
-        }
+        for (; at < end && !is_ours; at += strlen(at) + 1)
+            is_ours = strncmp(at, MARK, sizeof(MARK) - 1) == 0 &&
+                      (is_run(harness, "runs", at + sizeof(MARK) - 1) ||
+                       is_run(harness, "summaries", at + sizeof(MARK) - 1));
     }
     buf_deinit(&environment);
-    if (dir)
-        closedir(dir);
-    return dir != NULL;
+    return is_ours;
 }
 
 static bool is_zombie_of(pid_t parent, const char *pid)

@@ -1,6 +1,8 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "tests/scenario/scenario.h"
 
 static void who_asks_too_often_is_told_so_and_not_answered(void **state)
@@ -79,6 +81,86 @@ static void admins_are_not_counted(void **state)
     check_no_violations(h);
 }
 
+/* ---- answers that serve again -------------------------------------------------------------
+ */
+
+#define COMMIT_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define COMMIT_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static void commit(struct harness *h, const char *id)
+{
+    AUTO_FREE char *directory = xasprintf("%s/.git", harness_workspace(h));
+    AUTO_FREE char *path = xasprintf("%s/HEAD", directory);
+    struct err err = { 0 };
+
+    if (file_make_dirs(directory, 0700, &err) < 0 ||
+        file_write(path, id, strlen(id), 0600, &err) < 0)
+        harness_fail(h, "%s", err.message);
+}
+
+static const char *ask(struct harness *h, const char *user, const char *question)
+{
+    AUTO_FREE char *text = xasprintf("@threadkeeper %s", question);
+    const char *thread = lab_say(h, user, DEV, NULL, text);
+    const char *answer = lab_wait_reply(h, DEV, thread, "Now you ask");
+
+    lab_wait_idle(h, DEV, thread);
+    return answer;
+}
+
+static void check_asked(struct harness *h, const char *user, const char *question, bool is_kept,
+                        const char *because)
+{
+    CHECK_INT(strstr(ask(h, user, question), "when you asked the same") != NULL, is_kept,
+              because);
+}
+
+static void the_same_question_is_answered_again_without_an_agent(void **state)
+{
+    struct harness *h = *state;
+
+    set_scenario(h, "ok");
+    harness_set(h, "agent", "cache_ttl: 10m");
+    daemon_start(h);
+    check_asked(h, ALICE, "no commit?", false, "a workspace without a repository");
+    check_asked(h, ALICE, "no commit?", false, "keeps nothing");
+    commit(h, COMMIT_A);
+    check_asked(h, ALICE, "which file?", false, "the first time");
+    daemon_wait_metric(h, "answer_cache_total{result=\"miss\"}", 1);
+    check_asked(h, ALICE, "which file?", true, "the same again");
+    check_asked(h, ALICE, "which files?", false, "another one");
+    check_asked(h, BOB, "which file?", false, "of another person");
+    commit(h, COMMIT_B);
+    check_asked(h, ALICE, "which file?", false, "after a commit");
+    check_asked(h, ALICE, "which file?", true, "and again");
+    daemon_wait_metric(h, "answer_cache_total{result=\"hit\"}", 2);
+    check_nothing_left(h);
+    check_no_violations(h);
+}
+
+static void a_kept_answer_is_remembered_and_forgotten_like_any(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+
+    set_scenario(h, "ok");
+    harness_set(h, "agent", "cache_ttl: 10m");
+    commit(h, COMMIT_A);
+    daemon_start(h);
+    ask(h, ALICE, "which file?");
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper which file?");
+    lab_wait_reply(h, DEV, thread, "when you asked the same");
+    lab_wait_idle(h, DEV, thread);
+    lab_say(h, ALICE, DEV, thread, "and then?");
+    lab_wait_reply(h, DEV, thread, "(1) \"which file?\". Now you ask: \"and then?\"");
+    lab_say(h, ALICE, ALICE_DM, NULL, "!forget me");
+    lab_wait_reply(h, ALICE_DM, NULL, "kept answer");
+    check_asked(h, ALICE, "which file?", false, "nothing is kept any more");
+    check_no_violations(h);
+}
+
 SCENARIO_MAIN(SCENARIO(who_asks_too_often_is_told_so_and_not_answered),
               SCENARIO(a_mention_counts_once_although_it_comes_twice),
-              SCENARIO(admins_are_not_counted))
+              SCENARIO(admins_are_not_counted),
+              SCENARIO(the_same_question_is_answered_again_without_an_agent),
+              SCENARIO(a_kept_answer_is_remembered_and_forgotten_like_any))

@@ -122,7 +122,7 @@ static const struct keep_case keeps[] = {
     { "U1: こちらは `認証` です。JWTに決定しました。", "JWTに決定しました。", NULL },
     { "U1: nothing at all of note", NULL, "note" },
     { "U0ALICE: hello there", NULL, "U0ALICE" },
-    { "[2026-11-21]\nU1: hello", NULL, "2026-11-21" },
+    { "# 2026-11-21\nU1: hello", NULL, "2026-11-21" },
 };
 
 static bool has_line(const char *text, const char *line)
@@ -152,11 +152,11 @@ static void each_is_kept_once_and_the_likeliest_first(void)
     AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, OUT_MAX);
-    summary_must_keep(
-        "U1: see Anna in main.c, main.c line, ECONNRESET\nassistant: main.c again.\n"
-        "U1: let's use Redis then.\n",
-        &out);
-    CHECK_TEXT(buf_text(&out), "let's use Redis then.\nmain.c\nECONNRESET\nAnna\nRedis\n", "ranked");
+    summary_must_keep("U1: see Anna in main.c, main.c line, ECONNRESET\nYou: main.c again.\n"
+                      "U1: let's use Redis then.\n",
+                      &out);
+    CHECK_TEXT(buf_text(&out), "let's use Redis then.\nmain.c\nECONNRESET\nAnna\nRedis\n",
+               "ranked");
 }
 
 static void no_more_is_kept_than_there_is_room_for(void)
@@ -194,21 +194,21 @@ static char *extract(const char *previous, const char *turns, size_t count, int6
 }
 
 static const char chat[] =
-    "[2026-11-20]\n"
+    "# 2026-11-20\n"
     "U1: Hello! My name is Sumit and I am building an auth system with JWT.\n"
-    "assistant: Nice to meet you. How can I help?\n"
+    "You: Nice to meet you. How can I help?\n"
     "U1: Which database fits the sessions? It is late here.\n"
-    "assistant: For sessions, PostgreSQL fits the auth system. There are many databases in the "
+    "You: For sessions, PostgreSQL fits the auth system. There are many databases in the "
     "world. Some are old. Some are new.\n"
     "U1: ok\n"
     "U1: We decided to use PostgreSQL 16 for sessions.\n"
-    "assistant: Good.\n"
+    "You: Good.\n"
     "  ```\n"
     "  CREATE TABLE sessions_with_a_long_name (id int);\n"
     "  ```\n"
-    "[2026-11-21]\n"
+    "# 2026-11-21\n"
     "U1: Thanks!\n"
-    "assistant: You are welcome. Have a nice day.\n";
+    "You: You are welcome. Have a nice day.\n";
 
 static void the_sentences_that_say_most_are_chosen_in_order(void)
 {
@@ -222,7 +222,7 @@ static void the_sentences_that_say_most_are_chosen_in_order(void)
     assert_non_null(name);
     assert_non_null(decision);
     assert_true(name < decision);
-    assert_non_null(strstr(text, "assistant: For sessions, PostgreSQL fits the auth system."));
+    assert_non_null(strstr(text, "You: For sessions, PostgreSQL fits the auth system."));
     assert_null(strstr(text, "Thanks"));
     assert_null(strstr(text, "nice day"));
     assert_null(strstr(text, "CREATE TABLE"));
@@ -232,9 +232,9 @@ static void the_sentences_that_say_most_are_chosen_in_order(void)
 static void what_fits_is_taken_whole(void)
 {
     AUTO_FREE char *text =
-        extract(NULL, "U1: We use JWT here.\nassistant: Refresh it often.\n", 2, 1, 2, 1000);
+        extract(NULL, "U1: We use JWT here.\nYou: Refresh it often.\n", 2, 1, 2, 1000);
 
-    CHECK_TEXT(text, "U1: We use JWT here.\nassistant: Refresh it often.", "all of it");
+    CHECK_TEXT(text, "U1: We use JWT here.\nYou: Refresh it often.", "all of it");
 }
 
 static void what_is_said_twice_is_told_once(void)
@@ -254,9 +254,9 @@ static void an_earlier_summary_is_carried_on(void)
     AUTO_FREE char *first = extract(NULL, chat, 10, 1, 10, 400);
     AUTO_FREE char *second = extract(first,
                                      "U1: The API must answer within 200 ms.\n"
-                                     "assistant: Then we add a cache in front of PostgreSQL.\n"
+                                     "You: Then we add a cache in front of PostgreSQL.\n"
                                      "U1: The cache is Redis 7, on port 6379.\n"
-                                     "assistant: Fine. Anything else today?\n"
+                                     "You: Fine. Anything else today?\n"
                                      "U1: no\n",
                                      5, 1, 15, 400);
 
@@ -275,9 +275,9 @@ static void after_many_rounds_the_first_decision_is_still_there(void)
         AUTO_FREE char *before = take_ptr(&summary);
         AUTO_FREE char *turns =
             xasprintf("U1: Now look at module number %d of the %s.\n"
-                      "assistant: It is fine, apart from some names that could be better.\n"
+                      "You: It is fine, apart from some names that could be better.\n"
                       "U1: Which names could be better in there?\n"
-                      "assistant: Those in the middle, where the loop counts %d things.\n"
+                      "You: Those in the middle, where the loop counts %d things.\n"
                       "U1: Leave them as they are.\n",
                       round, round % 2 ? "parser" : "printer", round * 7);
 
@@ -292,9 +292,9 @@ static void scripts_without_blanks_are_summarized_too(void)
     AUTO_FREE char *text =
         extract(NULL,
                 "U1: こんにちは。認証システムを作っています。\n"
-                "assistant: 認証システムには何を使いますか？\n"
+                "You: 認証システムには何を使いますか？\n"
                 "U1: 認証にはJWTを使うことに決定しました。天気がいいですね。\n"
-                "assistant: はい。\n",
+                "You: はい。\n",
                 4, 1, 4, 130);
 
     assert_true(strlen(text) <= 130);
@@ -328,7 +328,7 @@ static void where_only_code_was_said_code_is_told(void)
 static void nothing_makes_nothing(void)
 {
     AUTO_FREE char *empty = extract(NULL, "", 0, 1, 0, 400);
-    AUTO_FREE char *dots = extract(NULL, "U1: ...\nassistant: !!!\n", 2, 1, 2, 400);
+    AUTO_FREE char *dots = extract(NULL, "U1: ...\nYou: !!!\n", 2, 1, 2, 400);
     AUTO_FREE char *cramped = extract(NULL, chat, 10, 1, 10, 5);
 
     assert_string_equal(empty, "");
