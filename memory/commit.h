@@ -14,7 +14,7 @@
  * asks again, one after it loses nothing and asks nothing again. What a row brings twice, the
  * store takes once, by its seq.
  *
- * Owns:    nothing; borrows store, conversations, ledger and journal.
+ * Owns:    nothing; borrows store, conversations, persons, ledger and journal.
  * Threads: commit and reset on any but the loop and the journal; snapshot on the journal
  *          thread, or before it lives and after it has ended.
  * Errors:  on failure RAM and disk are as before. ERR_INPUT "continued elsewhere": another

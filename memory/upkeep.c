@@ -210,15 +210,22 @@ int upkeep_sweep(struct memory *memory, int64_t max_age_ms, struct store_swept *
                  struct err *err)
 {
     struct sweeping sweeping = { .memory = memory, .before_wall_s = before_of(max_age_ms) };
+    struct err local = { 0 };
     int rc;
 
     do {
         rc = call(&sweeping, sweep_call, err);
     } while (rc == 0 && sweeping.more);
-    if (rc == 0)
-        rc = call(&sweeping, clean_call, err);
     *ret_swept = sweeping.swept;
-    return rc;
+    if (rc < 0)
+        return -1;
+    /* A reader in the way: what was erased is overwritten, its place is given back later. */
+    rc = call(&sweeping, clean_call, &local);
+    if (rc == 0 || local.kind == ERR_TEMP)
+        return 0;
+    if (err)
+        *err = local;
+    return -1;
 }
 
 /* ---- the hooks --------------------------------------------------------------------------- */
