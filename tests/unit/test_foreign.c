@@ -1,7 +1,8 @@
 /* What another process does to the store, and what RAM makes of it. */
-#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sqlite3.h>
 
 #include "memory/commit.h"
 #include "memory/forget.h"
@@ -40,29 +41,70 @@ static void forget(struct lab *lab, const char *key)
     memory_forgotten_deinit(&forgotten);
 }
 
-static bool obey(struct lab *lab, char order)
+enum order {
+    ORDER_OPEN = 'o',
+    ORDER_CLOSE = 'c',
+    ORDER_FORGET = 'f',
+    ORDER_SAY = 's',
+    ORDER_SAY_ELSEWHERE = 'e',
+    ORDER_COUNT = 'n',
+};
+
+static char count_turns(struct lab *lab)
+{
+    struct store *store = lab->memory->store;
+    struct store_conversation size = { 0 };
+
+    return store->ops->size(store, "k", &size, NULL) < 0 ? '!' : (char)('0' + size.turns);
+}
+
+/* What it answers with. */
+static char obey(struct lab *visitor, enum order order)
+{
+    bool is_open = visitor->memory != NULL;
+    char answer = '!';
+
+    if (!is_open)
+        lab_open(visitor);
+    switch (order) {
+    case ORDER_OPEN:
+        return answer;
+    case ORDER_CLOSE:
+        is_open = false;
+        break;
+    case ORDER_FORGET:
+        forget(visitor, "k");
+        break;
+    case ORDER_SAY:
+        lab_say(visitor, "k", "said beside", "9.1", "heard beside");
+        break;
+    case ORDER_SAY_ELSEWHERE:
+        lab_say(visitor, "other", "said elsewhere", "9.1", "heard elsewhere");
+        break;
+    case ORDER_COUNT:
+        answer = count_turns(visitor);
+        break;
+    }
+    if (!is_open)
+        lab_close(visitor);
+    return answer;
+}
+
+static void serve_orders(const struct lab *lab, int orders, int answers)
 {
     struct lab visitor = *lab;
+    char order;
+    char answer;
 
     visitor.options.is_visitor = true;
     visitor.options.durability = MEMORY_DURABILITY_TURN;
-    lab_open(&visitor);
-    if (order == 'f')
-        forget(&visitor, "k");
-    else if (order == 's')
-        lab_say(&visitor, "k", "said beside", "9.1", "heard beside");
-    else if (order == 'o')
-        lab_say(&visitor, "other", "said elsewhere", "9.1", "heard elsewhere");
-    lab_close(&visitor);
-    return true;
-}
-
-static void serve_orders(struct lab *lab, int orders, int answers)
-{
-    char order;
-
-    while (read(orders, &order, 1) == 1 && obey(lab, order) && write(answers, "!", 1) == 1)
-        ;
+    while (read(orders, &order, 1) == 1) {
+        answer = obey(&visitor, (enum order)order);
+        if (write(answers, &answer, 1) != 1)
+            break;
+    }
+    if (visitor.memory)
+        lab_close(&visitor);
     _exit(0);
 }
 
@@ -88,12 +130,14 @@ static struct beside start_beside(struct lab *lab)
     return beside;
 }
 
-static void order(const struct beside *beside, char what)
+static char order(const struct beside *beside, enum order order)
 {
-    char answer;
+    char what = (char)order;
+    char answer = 0;
 
     assert_int_equal(write(beside->orders, &what, 1), 1);
     assert_int_equal(read(beside->answers, &answer, 1), 1);
+    return answer;
 }
 
 static void end_beside(struct beside *beside)
@@ -137,7 +181,7 @@ static void what_another_process_forgot_is_forgotten_before_the_next_turn(void)
 
         lab_say(&lab, "k", "secret", "1.1", "indeed");
         lab_say(&lab, "other", "harmless", "1.2", "fine");
-        order(&beside, 'f');
+        order(&beside, ORDER_FORGET);
         lab_record_new(&lab, "Ev1", "2.1"); /* as each turn begins */
         check_context(&lab, "k", NULL, "secret", ways[way].name);
         check_context(&lab, "other", "harmless", "secret", ways[way].name);
@@ -156,7 +200,7 @@ static void what_another_process_said_is_known_at_the_next_turn(void)
         struct beside beside = prepare(&lab, way);
 
         lab_say(&lab, "k", "first", "1.1", "answer");
-        order(&beside, 's');
+        order(&beside, ORDER_SAY);
         lab_record_new(&lab, "Ev1", "2.1");
         check_context(&lab, "k", "said beside", "nothing", ways[way].name);
         lab_say(&lab, "k", "third", "3.1", "answer");
@@ -176,7 +220,7 @@ static void a_refresh_looks_at_once(void)
     int64_t give_up_ms = clock_now_ms() + LAB_WAIT_MS;
 
     lab_say(&lab, "k", "secret", "1.1", "indeed");
-    order(&beside, 'f');
+    order(&beside, ORDER_FORGET);
     memory_refresh(lab.memory);
     do {
         usleep(1000);
@@ -216,7 +260,7 @@ static void a_pinned_conversation_is_read_anew_at_its_next_pin(void)
 
         lab_say(&lab, "k", "secret", "1.1", "indeed");
         pinned = lab_begin(&lab, "k");
-        order(&beside, 'f');
+        order(&beside, ORDER_FORGET);
         lab_record_new(&lab, "Ev1", "2.1");
         CHECK_INT(memory_conversation_turns(pinned), 2, "its turn is running");
         assert_int_equal(lab_commit(&lab, pinned, "later", "2.1", "answer", NULL, 0, &err), 0);
@@ -245,7 +289,7 @@ static void two_processes_may_save_at_the_same_time(void)
         snprintf(text, sizeof(text), "question %d.", i);
         lab_say(&lab, "k", text, "", "answer");
         if (i % 8 == 0)
-            order(&beside, 'o'); /* opens, saves, says, closes */
+            order(&beside, ORDER_SAY_ELSEWHERE); /* opens, saves, says, closes */
     }
     assert_int_equal(commit_flush(&lab.memory->path, &err), 0);
     lab_restart(&lab);
@@ -262,6 +306,82 @@ static void two_processes_may_save_at_the_same_time(void)
         memory_conversation_end(lab.memory, conversation);
     }
     end_beside(&beside);
+    lab_remove(&lab);
+}
+
+static void a_visitor_sees_what_is_unsaved(void)
+{
+    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
+        struct lab lab;
+        struct beside beside = prepare(&lab, way);
+
+        lab_say(&lab, "k", "q", "1.1", "a");
+        CHECK_INT(order(&beside, ORDER_COUNT), '2', ways[way].name);
+        end_beside(&beside);
+        lab_remove(&lab);
+    }
+}
+
+static void what_is_put_aside_beside_a_visitor_is_forgotten_as_well(void)
+{
+    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
+        struct lab lab;
+        struct beside beside = prepare(&lab, way);
+
+        lab_say(&lab, "k", "secret", "1.1", "indeed");
+        order(&beside, ORDER_OPEN);
+        lab_say(&lab, "k", "another secret", "1.2", "indeed");
+        order(&beside, ORDER_FORGET);
+        order(&beside, ORDER_CLOSE);
+        lab_restart(&lab);
+        check_context(&lab, "k", NULL, "secret", ways[way].name);
+        end_beside(&beside);
+        lab_remove(&lab);
+    }
+}
+
+static void set_schema(struct lab *lab, const char *pragma)
+{
+    AUTO_FREE char *path = xasprintf("%s/threadkeeper.db", lab->directory);
+    sqlite3 *handle = NULL;
+
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle, pragma, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(handle);
+}
+
+static void a_visitor_leaves_an_older_schema_alone(void)
+{
+    struct lab lab;
+    struct memory *memory = NULL;
+    struct err err = { 0 };
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    lab_close(&lab);
+    set_schema(&lab, "PRAGMA user_version=1");
+    lab.options.is_visitor = true;
+    lab.metrics = metrics_new();
+    assert_int_equal(memory_open(&lab.options, lab.metrics, &memory, &err), -1);
+    CHECK_HOLDS(err.message, "schema 1", "it says why");
+    CHECK_HOLDS(err.message, "start the daemon", "and what to do");
+    lab_remove(&lab);
+}
+
+static void a_visitor_may_be_the_first(void)
+{
+    struct lab lab;
+    struct conversation *conversation;
+
+    lab_prepare(&lab);
+    lab.options.is_visitor = true;
+    lab_open(&lab);
+    lab_say(&lab, "k", "imported", "", "before there was a daemon");
+    lab.options.is_visitor = false;
+    lab_restart(&lab);
+    conversation = lab_begin(&lab, "k");
+    CHECK_INT(memory_conversation_turns(conversation), 2, "the daemon finds it");
+    memory_conversation_end(lab.memory, conversation);
     lab_remove(&lab);
 }
 
@@ -377,7 +497,9 @@ TEST_MAIN(TEST(what_another_process_forgot_is_forgotten_before_the_next_turn),
           TEST(what_another_process_said_is_known_at_the_next_turn),
           TEST(a_refresh_looks_at_once), TEST(a_refresh_saves_what_is_unsaved),
           TEST(a_pinned_conversation_is_read_anew_at_its_next_pin),
-          TEST(two_processes_may_save_at_the_same_time),
+          TEST(two_processes_may_save_at_the_same_time), TEST(a_visitor_sees_what_is_unsaved),
+          TEST(what_is_put_aside_beside_a_visitor_is_forgotten_as_well),
+          TEST(a_visitor_leaves_an_older_schema_alone), TEST(a_visitor_may_be_the_first),
           TEST(dropped_text_leaves_ram_even_under_a_pin),
           TEST(an_unsaved_conversation_is_saved_before_it_is_read_anew),
           TEST(the_newest_summary_stays_with_its_conversation))
