@@ -61,7 +61,7 @@ static char count_turns(struct lab *lab)
 /* What it answers with. */
 static char obey(struct lab *visitor, enum order order)
 {
-    bool is_open = visitor->memory != NULL;
+    bool is_open = visitor->memory != NULL; /* and stays so */
     char answer = '!';
 
     if (!is_open)
@@ -331,6 +331,10 @@ static void what_is_put_aside_beside_a_visitor_is_forgotten_as_well(void)
         lab_say(&lab, "k", "secret", "1.1", "indeed");
         order(&beside, ORDER_OPEN);
         lab_say(&lab, "k", "another secret", "1.2", "indeed");
+        /* The daemon has noticed the visitor, and saves; what comes now waits an hour. */
+        while (order(&beside, ORDER_COUNT) != '4')
+            usleep(1000);
+        lab_say(&lab, "k", "the last secret", "1.3", "indeed");
         order(&beside, ORDER_FORGET);
         order(&beside, ORDER_CLOSE);
         lab_restart(&lab);
