@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#define PROFILE_READ_MAX_BYTES  8192 /* of a message; the rest teaches nothing */
+#define PROFILE_READ_MAX_BYTES  4096 /* of a message; the rest teaches nothing */
 #define PROFILE_VALUE_MAX_BYTES 80
 
 /* `name` is "name", "role" or "interest:react" (lower case), `value` plain, as it was written
