@@ -22,8 +22,7 @@ struct batch {
     char (*lent_ts)[PACK_TS_BYTES];
     struct store_mutation *mutations; /* for the store now */
     size_t count;
-    struct aside aside;     /* for the store later */
-    struct lessons lessons; /* what the new turns teach, for the store now: it is little */
+    struct aside aside; /* for the store later */
 };
 
 static void batch_deinit(struct batch *batch)
@@ -35,9 +34,8 @@ static void batch_deinit(struct batch *batch)
     aside_deinit(&batch->aside);
 }
 
-static void batch_init(struct batch *batch, struct persons *persons,
-                       const struct conversation *conversation, const struct memory_turn *turns,
-                       size_t count)
+static void batch_init(struct batch *batch, const struct conversation *conversation,
+                       const struct memory_turn *turns, size_t count)
 {
     size_t offset = 0;
     size_t lent = 0;
@@ -55,17 +53,14 @@ static void batch_init(struct batch *batch, struct persons *persons,
     batch->turns_count = lent + count;
     for (size_t i = 0; i < batch->turns_count; i++)
         batch->turns[i].seq = batch->first_seq + (int64_t)i;
-    /* What the parent lent has taught already. */
-    persons_learn(persons, batch->key, batch->turns + lent, count, &batch->lessons);
-    batch->mutations =
-        xcalloc(batch->turns_count + 1 + batch->lessons.count, sizeof(batch->mutations[0]));
 }
 
-/* The appends, the trim, and what they teach. */
+/* The appends, then the trim. */
 static void add_mutations(struct batch *batch, int64_t max_turns)
 {
     int64_t last_seq = batch->first_seq + (int64_t)batch->turns_count - 1;
 
+    batch->mutations = xcalloc(batch->turns_count + 1, sizeof(batch->mutations[0]));
     for (size_t i = 0; i < batch->turns_count; i++)
         batch->mutations[batch->count++] =
             (struct store_mutation){ .kind = STORE_APPEND_TURN,
@@ -76,8 +71,18 @@ static void add_mutations(struct batch *batch, int64_t max_turns)
         batch->mutations[batch->count++] = (struct store_mutation){
             .kind = STORE_TRIM_TURNS, .key = batch->key, .seq = last_seq - max_turns + 1
         };
-    for (size_t i = 0; i < batch->lessons.count; i++)
-        batch->mutations[batch->count++] = batch->lessons.mutations[i];
+}
+
+/* What the turns teach of those who said them, in the same transaction. */
+static void add_lessons(struct batch *batch, const struct lessons *lessons)
+{
+    if (!lessons->count)
+        return;
+    batch->mutations =
+        xrealloc(batch->mutations, batch->count + lessons->count, sizeof(batch->mutations[0]));
+    memcpy(batch->mutations + batch->count, lessons->mutations,
+           lessons->count * sizeof(lessons->mutations[0]));
+    batch->count += lessons->count;
 }
 
 static int put_aside(struct batch *batch, const struct vault *vault, struct err *err)
@@ -149,7 +154,7 @@ static void note_unsaved(struct commit_path *path, int64_t id)
         ;
 }
 
-static void snapshot_now(struct commit_path *path)
+void commit_snapshot_soon(struct commit_path *path)
 {
     int64_t now_ms = clock_now_ms();
 
@@ -163,7 +168,7 @@ static void schedule_snapshot(struct commit_path *path)
     int64_t when_ms = clock_now_ms() + atomic_load(&path->snapshot_interval_ms);
 
     if (conversations_want_snapshot(path->conversations))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     else if (atomic_compare_exchange_strong(&path->snapshot_due_ms, &due_ms, when_ms))
         journal_call_at(path->journal, when_ms);
 }
@@ -230,17 +235,53 @@ static bool hand_over(struct commit_path *path, const struct batch *batch, int64
     return true;
 }
 
-/* With a snapshot in between the turns reach the store later; what they teach is little, and
- * wanted for the next turn. */
-static void keep_lessons(struct commit_path *path, struct lessons *lessons)
+/* ---- turns and resets -------------------------------------------------------------------- */
+
+/* Durability interval, and the store takes no part in the journal: it is asked now and then,
+ * but what was learnt, which is rare, goes there at once. */
+static void teach_store(struct commit_path *path, const struct lessons *lessons)
 {
     struct err err = { 0 };
 
-    if (lessons->count && commit_mutations(path, lessons->mutations, lessons->count, &err) < 0)
-        log_warn("what a turn teaches of its author is not kept: %s", err.message);
+    if (lessons->count && path->store->ops->apply(path->store, NULL, lessons->mutations,
+                                                  lessons->count, &err) < 0)
+        log_warn("the store is away: a fact about somebody is not learnt: %s", err.message);
 }
 
-/* ---- turns and resets -------------------------------------------------------------------- */
+static int prepare(const struct commit_path *path, struct batch *batch,
+                   const struct lessons *lessons, struct err *err)
+{
+    if (commit_puts_aside(path) && put_aside(batch, path->vault, err) < 0)
+        return -1;
+    if (path->durability != MEMORY_DURABILITY_INTERVAL)
+        add_mutations(batch, atomic_load(&path->max_turns));
+    if (path->durability != MEMORY_DURABILITY_INTERVAL || path->store->ops->joins_journal)
+        add_lessons(batch, lessons);
+    return 0;
+}
+
+static int run_turns(struct commit_path *path, struct commit_job *job, struct batch *batch,
+                     struct err *err)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct lessons lessons = { 0 };
+    int rc;
+
+    if (path->persons)
+        persons_learn(path->persons, batch->key, batch->turns + batch->lent.count,
+                      batch->turns_count - batch->lent.count, &lessons);
+    rc = prepare(path, batch, &lessons, err);
+    if (rc == 0)
+        rc = run_commit(path, job, batch, err);
+    if (rc == 0 && path->durability == MEMORY_DURABILITY_INTERVAL && !ops->joins_journal)
+        teach_store(path, &lessons);
+    else if (rc == 0 && job->aside && !ops->joins_journal &&
+             hand_over(path, batch, job->unsaved_id))
+        job->unsaved_id = 0;
+    if (path->persons)
+        persons_learned(path->persons, &lessons);
+    return rc;
+}
 
 int commit_turns(struct commit_path *path, struct conversation *conversation,
                  const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
@@ -255,18 +296,8 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
 
     if (rc < 0)
         return -1;
-    batch_init(&batch, path->persons, conversation, turns, turns_count);
-    if (commit_puts_aside(path))
-        rc = put_aside(&batch, path->vault, &local);
-    if (path->durability != MEMORY_DURABILITY_INTERVAL)
-        add_mutations(&batch, atomic_load(&path->max_turns));
-    if (rc == 0)
-        rc = run_commit(path, &job, &batch, &local);
-    if (rc == 0 && job.aside && batch.count && hand_over(path, &batch, job.unsaved_id))
-        job.unsaved_id = 0;
-    if (rc == 0 && path->durability == MEMORY_DURABILITY_INTERVAL)
-        keep_lessons(path, &batch.lessons);
-    persons_learned(path->persons, &batch.lessons);
+    batch_init(&batch, conversation, turns, turns_count);
+    rc = run_turns(path, &job, &batch, &local);
     batch_deinit(&batch);
     if (rc < 0) {
         if (local.kind == ERR_INPUT)
@@ -332,7 +363,8 @@ int commit_flush(struct commit_path *path, struct err *err)
     struct flushing flushing = { .path = path, .more = true };
     int rc = 0;
 
-    if (!commit_puts_aside(path))
+    /* Beside a visitor there may be a daemon that puts aside. */
+    if (!commit_puts_aside(path) && !path->is_visitor)
         return 0;
     /* One piece a call: the turns of others pass in between. */
     while (rc == 0 && flushing.more)
@@ -351,7 +383,7 @@ bool commit_notice_foreign(struct commit_path *path, struct db *db)
     conversations_mark_all_stale(path->conversations);
     /* What is unsaved stays until it is saved, or until somebody wants it. */
     if (commit_puts_aside(path))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     return true;
 }
 

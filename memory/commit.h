@@ -36,16 +36,18 @@
 
 #define COMMIT_SNAPSHOT_STEP_US 4000 /* how long a commit may wait for a snapshot */
 
+struct persons;
 struct vault;
 
 struct commit_path {
     struct store *store;
     struct conversations *conversations;
-    struct persons *persons; /* who learn from the turns */
     struct ledger *ledger;
     struct journal *journal;
-    struct vault *vault; /* NULL: nothing is sealed */
+    struct vault *vault;     /* NULL: nothing is sealed */
+    struct persons *persons; /* learn from what is said; NULL: nobody does */
     enum memory_durability durability;
+    bool is_visitor;  /* another process may put turns aside */
     bool is_volatile; /* the store goes with the process: nothing is put aside for it */
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
@@ -75,6 +77,9 @@ bool commit_puts_aside(const struct commit_path *path);
 
 /* Brings everything unsaved into the store and waits. Any but the loop and the journal. */
 int commit_flush(struct commit_path *path, struct err *err);
+
+/* The same, without waiting. Any thread. */
+void commit_snapshot_soon(struct commit_path *path);
 
 /* Another process may have written to the store: then what RAM holds is let go. True when it
  * has. Journal thread, outside a transaction. */
