@@ -24,6 +24,9 @@ void profile_extract(const char *text, profile_fact_fn on_fact, void *context);
  * "Swift") are left out. */
 typedef void (*profile_term_fn)(void *context, size_t term);
 void profile_visit_terms(const char *text, profile_term_fn on_term, void *context);
+/* A to Z in lower case, in place: how names of interests are told from each other. */
+void profile_fold(char *text);
+
 const char *profile_term_name(size_t term); /* its usual spelling; NULL beyond the last */
 
 #endif

@@ -55,12 +55,19 @@ static const struct profile_term *find_term(const struct sentence *sentence, siz
     return best;
 }
 
+void profile_fold(char *text)
+{
+    for (; *text; text++) {
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (char)(*text | 0x20);
+    }
+}
+
 static void tell_interest(const struct sentence *sentence, const char *value)
 {
     AUTO_FREE char *name = xasprintf("interest:%s", value);
 
-    for (char *c = name; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    profile_fold(name);
     sentence->on_fact(sentence->context, name, value);
 }
 
