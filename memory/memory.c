@@ -49,9 +49,15 @@ static void set_limits(struct memory *memory, const struct memory_options *optio
     persons_set_learning(memory->persons, options->learns_profile);
 }
 
+/* Without a store on the disk both are in RAM: what is kept, and what is at hand. */
+static int64_t share_of(const struct memory_options *options)
+{
+    return options->store == MEMORY_STORE_NONE ? options->max_bytes / 2 : options->max_bytes;
+}
+
 static struct conversation_limits limits_of(const struct memory_options *options)
 {
-    return (struct conversation_limits){ .max_bytes = options->max_bytes,
+    return (struct conversation_limits){ .max_bytes = share_of(options),
                                          .cache_ttl_ms = options->cache_ttl_ms,
                                          .max_turns = options->max_turns };
 }
@@ -71,7 +77,7 @@ static struct store *store_new(struct memory *memory, const struct memory_option
 {
     switch (options->store) {
     case MEMORY_STORE_NONE:
-        return store_none_new(options->max_bytes, err);
+        return store_none_new(share_of(options), err);
     case MEMORY_STORE_SQLITE:
         return store_sqlite_new(memory->readers, memory->vault);
     case MEMORY_STORE_FILES:
@@ -280,6 +286,8 @@ void memory_reconfigure(struct memory *memory, const struct memory_options *opti
 
     set_limits(memory, options);
     conversations_set_limits(memory->conversations, &limits);
+    if (options->store == MEMORY_STORE_NONE)
+        store_none_set_limit(memory->store, share_of(options));
     journal_call_at(memory->journal, clock_now_ms());
 }
 

@@ -260,6 +260,8 @@ struct store {
 /* `vault` seals texts at rest; NULL leaves them plain. Borrowed. */
 struct store *store_none_new(int64_t max_bytes,
                              struct err *err); /* RAM, gone with the process */
+/* From the next write on. Any thread. */
+void store_none_set_limit(struct store *store, int64_t max_bytes);
 struct store *store_sqlite_new(struct readers *readers, struct vault *vault); /* borrows both */
 /* `announces`: this process is a visitor, so its writes change the owner's foreign_version. */
 struct store *store_files_new(const char *dir, struct vault *vault, bool announces,

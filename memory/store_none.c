@@ -134,3 +134,12 @@ struct store *store_none_new(int64_t max_bytes, struct err *err)
     }
     return &store->base;
 }
+
+void store_none_set_limit(struct store *base, int64_t max_bytes)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+
+    pthread_mutex_lock(&store->lock);
+    store->max_bytes = max_bytes;
+    pthread_mutex_unlock(&store->lock);
+}

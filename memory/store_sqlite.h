@@ -23,8 +23,8 @@ struct sqlite_store {
 
     /* In RAM: one connection, used by one at a time. */
     pthread_mutex_t lock;
-    struct db *db; /* with `lock` */
-    int64_t max_bytes;
+    struct db *db;     /* with `lock` */
+    int64_t max_bytes; /* with `lock` */
 };
 
 /* A connection to read from; give it back before calling anybody. NULL and `err`. */

@@ -466,6 +466,10 @@ static void a_store_in_ram_keeps_within_its_bytes(void)
     CHECK_INT(turns, 1, "the newest is there");
     suite.store->ops->history(suite.store, "000", &all, sees_nothing, &turns, NULL);
     CHECK_INT(turns, 1, "the oldest is not");
+    store_none_set_limit(suite.store, 1 << 17);
+    suite_append(&suite, "299", 2, "x");
+    suite.store->ops->history(suite.store, "290", &all, sees_nothing, &turns, NULL);
+    CHECK_INT(turns, 1, "nor is that one, within less");
     suite.store->ops->free(suite.store);
 }
 
