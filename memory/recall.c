@@ -40,7 +40,8 @@ static const double from_after[REACH] = { 0.3, 0.25, 0.2 };
 #define BONUS_TIME         0.6  /* "when": it says a time */
 #define BONUS_FIRST_PERSON 0.13
 #define LOSS_QUESTION      0.3
-#define FLOOR_AUTHOR       0.1 /* of the best: any word of the one asked about is a candidate */
+#define FLOOR_AUTHOR       0.1 /* of the best: whatever the one asked about said may be it */
+#define FLOOR_DATE         0.1 /* ... or whatever was said on that day */
 #define LENGTH_POWER       0.13
 #define WORTH_POWER        0.35
 
@@ -95,6 +96,7 @@ struct ranking {
     size_t sessions;
     bool asks_when;
     bool names_author;
+    bool has_match; /* of more than stop words */
     bool has_date;
     struct date_range date;
     /* While words are visited. */
@@ -329,6 +331,8 @@ static void read_turns(struct ranking *ranking)
         double with = (double)term->turns + 0.5;
         double without = (double)(ranking->count - term->turns) + 0.5;
 
+        if (term->turns && term->weight > WEIGHT_STOP)
+            ranking->has_match = true;
         term->weight *= pow(log(1 + without / with), IDF_POWER);
     }
 }
@@ -451,28 +455,36 @@ static double max_of(const double *scores, size_t count)
     return best;
 }
 
+/* What neither a word nor a neighbour gave: said by the one, or on the day, asked about. */
+static double raised_score(const struct ranking *ranking, size_t turn, double score,
+                           double best)
+{
+    int author = ranking->readings[turn].author;
+
+    if (ranking->has_date)
+        score +=
+            FLOOR_DATE * best * dates_closeness(&ranking->date, ranking->turns[turn].at_wall_s);
+    if (author >= 0 && ranking->authors[author].is_asked)
+        score = (score + FLOOR_AUTHOR * best) * (1 + BONUS_AUTHOR);
+    return score > 0 ? score * factor_of(ranking, turn) : 0;
+}
+
 static void score_turns(const struct ranking *ranking, double *scores)
 {
     AUTO_FREE double *own = xcalloc(ranking->count, sizeof(*own));
     double best;
 
-    for (size_t i = 0; i < ranking->count; i++)
+    for (size_t i = 0; ranking->has_match && i < ranking->count; i++)
         own[i] = own_score(ranking, i);
-    for (size_t i = 0, end; i < ranking->count; i = end) {
+    for (size_t i = 0, end; ranking->has_match && i < ranking->count; i = end) {
         double of_session = FROM_SESSION * session_score(ranking, i, &end);
 
         for (size_t turn = i; turn < end; turn++)
             scores[turn] = smoothed_score(ranking, own, turn) + of_session;
     }
     best = max_of(scores, ranking->count);
-    for (size_t i = 0; i < ranking->count; i++) {
-        int author = ranking->readings[i].author;
-
-        if (author >= 0 && ranking->authors[author].is_asked)
-            scores[i] = (scores[i] + FLOOR_AUTHOR * best) * (1 + BONUS_AUTHOR);
-        if (scores[i] > 0)
-            scores[i] *= factor_of(ranking, i);
-    }
+    for (size_t i = 0; i < ranking->count; i++)
+        scores[i] = raised_score(ranking, i, scores[i], best > 0 ? best : 1);
 }
 
 bool recall_rank(const struct recall_turn *turns, size_t count,

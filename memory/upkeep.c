@@ -256,7 +256,8 @@ int64_t upkeep_run(void *context, struct db *db, int64_t now_ms)
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     sweep_ms = sweep_if_due(memory, db, now_ms);
-    if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
+    if (!memory->upkeep.is_visitor &&
+        ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
         log_warn("old messages were not forgotten, trying again later: %s", err.message);
     return earlier(earlier(now_ms + (more ? PIECE_AGAIN_MS : round_ms), sweep_ms),
                    atomic_load(&memory->path.snapshot_due_ms));

@@ -198,18 +198,11 @@ struct scan {
     size_t cuts_count;
 };
 
-enum class {
-    CLASS_OTHER,
-    CLASS_LOWER,
-    CLASS_UPPER,
-    CLASS_DIGIT,
-    CLASS_JOINER,
-    CLASS_IDEOGRAPH
-};
+enum sort { SORT_OTHER, SORT_LOWER, SORT_UPPER, SORT_DIGIT, SORT_JOINER, SORT_IDEOGRAPH };
 
-/* One character: its class, code point and size. */
+/* One character: its sort, code point and size. */
 struct character {
-    enum class class;
+    enum sort sort;
     ucs4_t code;
     size_t size;
 };
@@ -220,36 +213,44 @@ static bool is_ideograph(ucs4_t code)
            (code >= 0xac00 && code <= 0xd7af) || (code >= 0x20000 && code <= 0x3ffff);
 }
 
-static enum class class_of(ucs4_t code) {
-    if (code >= 'a' && code <= 'z') return CLASS_LOWER;
-    if (code >= 'A' && code <= 'Z') return CLASS_UPPER;
-    if (code >= '0' && code <= '9') return CLASS_DIGIT;
-    if (code < FIRST_NON_ASCII) return code && strchr("_./-:@#", (int)code) ? CLASS_JOINER
-                                                                            : CLASS_OTHER;
-    if (is_ideograph(code)) return CLASS_IDEOGRAPH;
-    if (uc_is_upper(code)) return CLASS_UPPER;
+static const uint8_t ascii_sorts[FIRST_NON_ASCII] = {
+    ['a' ... 'z'] = SORT_LOWER, ['A' ... 'Z'] = SORT_UPPER, ['0' ... '9'] = SORT_DIGIT,
+    ['_'] = SORT_JOINER,        ['.'] = SORT_JOINER,        ['/'] = SORT_JOINER,
+    ['-'] = SORT_JOINER,        [':'] = SORT_JOINER,        ['@'] = SORT_JOINER,
+    ['#'] = SORT_JOINER,
+};
+
+static enum sort sort_of(ucs4_t code)
+{
+    if (is_ideograph(code))
+        return SORT_IDEOGRAPH;
+    if (uc_is_upper(code))
+        return SORT_UPPER;
     return uc_is_property_alphabetic(code) || uc_combining_class(code) || uc_is_alnum(code)
-               ? CLASS_LOWER
-               : CLASS_OTHER;
+               ? SORT_LOWER
+               : SORT_OTHER;
 }
 
-static struct character look(const struct scan *scan, size_t at)
+static inline struct character look(const struct scan *scan, size_t at)
 {
-    struct character found = { CLASS_OTHER, 0, 0 };
+    struct character found = { SORT_OTHER, 0, 0 };
 
     if (at >= scan->len)
         return found;
     found.code = scan->text[at];
     found.size = 1;
-    if (found.code >= FIRST_NON_ASCII)
-        found.size = (size_t)u8_mbtouc(&found.code, scan->text + at, scan->len - at);
-    found.class = class_of(found.code);
+    if (found.code < FIRST_NON_ASCII) {
+        found.sort = (enum sort)ascii_sorts[found.code];
+        return found;
+    }
+    found.size = (size_t)u8_mbtouc(&found.code, scan->text + at, scan->len - at);
+    found.sort = sort_of(found.code);
     return found;
 }
 
-static bool is_letter(enum class class)
+static bool is_letter(enum sort sort)
 {
-    return class == CLASS_LOWER || class == CLASS_UPPER || class == CLASS_DIGIT;
+    return sort == SORT_LOWER || sort == SORT_UPPER || sort == SORT_DIGIT;
 }
 
 static void emit(struct scan *scan, const char *folded, size_t len, unsigned flags)
@@ -279,7 +280,7 @@ static void put_folded(struct scan *scan, const struct character *character)
     bytes[0] = (uint8_t)character->code;
     if (character->code >= FIRST_NON_ASCII)
         size = u8_uctomb(bytes, uc_tolower(character->code), sizeof(bytes));
-    else if (character->class == CLASS_UPPER)
+    else if (character->sort == SORT_UPPER)
         bytes[0] = (uint8_t)(character->code | 0x20);
     if (size <= 0)
         return;
@@ -288,10 +289,9 @@ static void put_folded(struct scan *scan, const struct character *character)
 }
 
 /* "getUser": before U. "JSONFile": before F. */
-static bool begins_piece(enum class before, enum class class, enum class after)
+static bool begins_piece(enum sort before, enum sort after)
 {
-    return class == CLASS_UPPER &&
-           (before == CLASS_LOWER || (before == CLASS_UPPER && after == CLASS_LOWER));
+    return before == SORT_LOWER || (before == SORT_UPPER && after == SORT_LOWER);
 }
 
 /* An apostrophe between letters belongs to the word: "I'm", "don't". */
@@ -299,14 +299,14 @@ static size_t apostrophe_size(const struct scan *scan, const struct character *c
 {
     if ((character->code != '\'' && character->code != RIGHT_QUOTE) || !character->size)
         return 0;
-    return is_letter(look(scan, scan->at + character->size).class) ? character->size : 0;
+    return is_letter(look(scan, scan->at + character->size).sort) ? character->size : 0;
 }
 
 /* A run of letters and digits, to `part`; notes where its pieces begin. */
 static void read_part(struct scan *scan)
 {
-    static const struct character quote = { CLASS_OTHER, '\'', 1 };
-    enum class before = CLASS_OTHER;
+    static const struct character quote = { SORT_OTHER, '\'', 1 };
+    enum sort before = SORT_OTHER;
 
     scan->part_len = 0;
     scan->cuts_count = 0;
@@ -317,17 +317,17 @@ static void read_part(struct scan *scan)
         if (quote_size) {
             put_folded(scan, &quote);
             scan->at += quote_size;
-            before = CLASS_OTHER;
+            before = SORT_OTHER;
             continue;
         }
-        if (!is_letter(here.class))
+        if (!is_letter(here.sort))
             return;
-        if (scan->cuts_count < PIECES_MAX &&
-            begins_piece(before, here.class, look(scan, scan->at + here.size).class))
+        if (here.sort == SORT_UPPER && scan->cuts_count < PIECES_MAX &&
+            begins_piece(before, look(scan, scan->at + here.size).sort))
             scan->cuts[scan->cuts_count++] = scan->part_len;
         put_folded(scan, &here);
         scan->at += here.size;
-        before = here.class;
+        before = here.sort;
     }
 }
 
@@ -357,7 +357,7 @@ static void read_joined(struct scan *scan)
         emit_part(scan);
         parts++;
         joiner = look(scan, scan->at);
-        if (joiner.class != CLASS_JOINER || !is_letter(look(scan, scan->at + 1).class))
+        if (joiner.sort != SORT_JOINER || !is_letter(look(scan, scan->at + 1).sort))
             break;
         put(scan->whole, &scan->whole_len, sizeof(scan->whole), scan->text + scan->at, 1);
         scan->at++;
@@ -375,7 +375,7 @@ static void read_ideographs(struct scan *scan)
     for (;;) {
         struct character here = look(scan, scan->at);
 
-        if (here.class != CLASS_IDEOGRAPH)
+        if (here.sort != SORT_IDEOGRAPH)
             break;
         if (count++)
             emit(scan, (const char *)scan->text + before, scan->at + here.size - before, 0);
@@ -399,9 +399,9 @@ void words_visit(const char *text, size_t len, words_visit_fn visit, void *conte
     while (scan.at < len) {
         struct character here = look(&scan, scan.at);
 
-        if (is_letter(here.class))
+        if (is_letter(here.sort))
             read_joined(&scan);
-        else if (here.class == CLASS_IDEOGRAPH)
+        else if (here.sort == SORT_IDEOGRAPH)
             read_ideographs(&scan);
         else
             scan.at += here.size;

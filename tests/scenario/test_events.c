@@ -421,7 +421,8 @@ static void a_burst_is_acked_whole_and_each_message_answered_once(void **state)
     json_auto_t *done = NULL;
 
     harness_set(h, "memory",
-                "context: { max_messages: 10000, budget_tokens: 1000000, summarizer: off }");
+                "context: { max_messages: 10000, budget_tokens: 1000000, recall: false, "
+                "summarizer: off }");
     harness_set(h, "slack", "reply: post"); /* Slack's limits make the rest slow */
     harness_set(h, "log", "level: info");
     daemon_start(h);
