@@ -7,7 +7,6 @@
 #include "memory/journal.h"
 #include "memory/ledger.h"
 #include "memory/person.h"
-#include "memory/person.h"
 #include "memory/rooms.h"
 #include "memory/snapshot.h"
 
