@@ -158,7 +158,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 
 fuzzers: $(FUZZERS)
 
-.PHONY: demo bench bench-recall bench-tokens clients programs
+.PHONY: demo bench bench-recall bench-tokens storm clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) programs $(DEMO)
@@ -167,6 +167,11 @@ demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 bench: ## measure, beside the floor of this machine
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) benches
+
+storm: ## kill a process that commits turns 200 times, and look for every one of them
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $B/tests/unit/test_storm
+	@STORM_ROUNDS=$${STORM_ROUNDS:-200} $B/tests/unit/test_storm
 
 bench-recall: ## measure what contexts recall: DATA=FILE, see tests/bench/README.md
 	@scripts/install-deps

@@ -275,8 +275,6 @@ struct importing {
     int64_t bytes;
     int64_t total_bytes; /* 0: not known */
     int64_t bad;
-    int64_t old; /* turns past retention */
-    int64_t old_before_wall_s;
 };
 
 /* 0 also for a bad line that is passed over. */
@@ -288,7 +286,6 @@ static int import_line(struct importing *importing, struct err *err)
 
     if (rc == 0) {
         rc = memory_import_turn(importing->import, line.key, &line.turn, &local);
-        importing->old += rc == 0 && line.turn.at_wall_s < importing->old_before_wall_s;
         line_deinit(&line);
     }
     if (rc == 0)
@@ -321,36 +318,27 @@ static int import_lines(struct importing *importing, struct err *err)
     return rc;
 }
 
-static int64_t size_of(FILE *file)
+static int64_t size_of(int fd)
 {
     struct stat info;
 
-    return fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
 static void print_imported(const struct importing *importing, int64_t turns, int64_t skipped)
 {
     struct memory_call *call = importing->call;
-    char retention[32];
 
     memory_putf(call, "%" PRId64 " turns imported, %" PRId64 " were there already", turns,
                 skipped);
     if (importing->bad)
         memory_putf(call, ", %" PRId64 " bad lines passed over", importing->bad);
     memory_put(call, "\n");
-    if (importing->old)
-        fprintf(stderr,
-                "threadkeeper memory import: %" PRId64 " of them are older than "
-                "memory.retention (%s): they will be erased\n",
-                importing->old, clock_human(call->config->memory.retention_ms, retention));
 }
 
 int memory_import_verb(struct memory_call *call)
 {
-    struct importing importing = {
-        .call = call,
-        .old_before_wall_s = clock_wall_s() - call->config->memory.retention_ms / 1000
-    };
+    struct importing importing = { .call = call };
     struct err err = { 0 };
     struct err end_err = { 0 };
     int64_t turns = 0;
@@ -359,7 +347,7 @@ int memory_import_verb(struct memory_call *call)
 
     if (memory_lines_open(&importing.lines, memory_word(call, 0), &err) < 0)
         return memory_say_failed(call, &err);
-    importing.total_bytes = size_of(importing.lines.file);
+    importing.total_bytes = size_of(importing.lines.fd);
     importing.import = memory_import_begin(call->memory);
     memory_progress_begin(&importing.progress, "importing");
     rc = import_lines(&importing, &err);

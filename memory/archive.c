@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "memory/journal.h"
 #include "memory/rooms.h"
+#include "memory/upkeep.h"
 
 #define PAGE_CONVERSATIONS 256
 
@@ -112,52 +113,7 @@ int memory_backup(struct memory *memory, const char *path,
     return memory->store->ops->backup(memory->store, path, progress, context, err);
 }
 
-/* ---- sweeping ------------------------------------------------------------------------------
- */
-
-struct sweeping {
-    struct store *store;
-    int64_t before_wall_s;
-    struct store_swept swept;
-};
-
-static int sweep_piece(void *context, struct db *db, struct err *err)
-{
-    struct sweeping *sweeping = context;
-
-    return sweeping->store->ops->sweep(sweeping->store, db, sweeping->before_wall_s,
-                                       &sweeping->swept, err);
-}
-
-static int scrub(void *context, struct db *db, struct err *err)
-{
-    struct store *store = ((struct sweeping *)context)->store;
-
-    return store->ops->scrub(store, db, err);
-}
-
-static int call(struct memory *memory, journal_call_fn function, void *context, struct err *err)
-{
-    return memory->store->ops->joins_journal
-               ? journal_call(memory->journal, function, context, err)
-               : function(context, NULL, err);
-}
-
 int memory_sweep(struct memory *memory, struct store_swept *ret_swept, struct err *err)
 {
-    struct sweeping sweeping = { .store = memory->store,
-                                 .before_wall_s = clock_wall_s() -
-                                                  atomic_load(&memory->retention_ms) / 1000 };
-    int rc;
-
-    do {
-        rc = call(memory, sweep_piece, &sweeping, err);
-    } while (rc > 0);
-    *ret_swept = sweeping.swept;
-    if (rc < 0)
-        return -1;
-    /* A reader in the way: what was erased is overwritten, its place is given back later. */
-    if (call(memory, scrub, &sweeping, err) < 0)
-        return err && err->kind == ERR_TEMP ? 0 : -1;
-    return 0;
+    return upkeep_sweep(memory, atomic_load(&memory->retention_ms), ret_swept, err);
 }

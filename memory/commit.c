@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "memory/person.h"
 #include "memory/snapshot.h"
 
 #define LOG_MODULE "memory.commit"
@@ -70,6 +71,18 @@ static void add_mutations(struct batch *batch, int64_t max_turns)
         batch->mutations[batch->count++] = (struct store_mutation){
             .kind = STORE_TRIM_TURNS, .key = batch->key, .seq = last_seq - max_turns + 1
         };
+}
+
+/* What the turns teach of those who said them, in the same transaction. */
+static void add_lessons(struct batch *batch, const struct lessons *lessons)
+{
+    if (!lessons->count)
+        return;
+    batch->mutations =
+        xrealloc(batch->mutations, batch->count + lessons->count, sizeof(batch->mutations[0]));
+    memcpy(batch->mutations + batch->count, lessons->mutations,
+           lessons->count * sizeof(lessons->mutations[0]));
+    batch->count += lessons->count;
 }
 
 static int put_aside(struct batch *batch, const struct vault *vault, struct err *err)
@@ -141,7 +154,7 @@ static void note_unsaved(struct commit_path *path, int64_t id)
         ;
 }
 
-static void snapshot_now(struct commit_path *path)
+void commit_snapshot_soon(struct commit_path *path)
 {
     int64_t now_ms = clock_now_ms();
 
@@ -155,7 +168,7 @@ static void schedule_snapshot(struct commit_path *path)
     int64_t when_ms = clock_now_ms() + atomic_load(&path->snapshot_interval_ms);
 
     if (conversations_want_snapshot(path->conversations))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     else if (atomic_compare_exchange_strong(&path->snapshot_due_ms, &due_ms, when_ms))
         journal_call_at(path->journal, when_ms);
 }
@@ -224,6 +237,52 @@ static bool hand_over(struct commit_path *path, const struct batch *batch, int64
 
 /* ---- turns and resets -------------------------------------------------------------------- */
 
+/* Durability interval, and the store takes no part in the journal: it is asked now and then,
+ * but what was learnt, which is rare, goes there at once. */
+static void teach_store(struct commit_path *path, const struct lessons *lessons)
+{
+    struct err err = { 0 };
+
+    if (lessons->count && path->store->ops->apply(path->store, NULL, lessons->mutations,
+                                                  lessons->count, &err) < 0)
+        log_warn("the store is away: a fact about somebody is not learnt: %s", err.message);
+}
+
+static int prepare(const struct commit_path *path, struct batch *batch,
+                   const struct lessons *lessons, struct err *err)
+{
+    if (commit_puts_aside(path) && put_aside(batch, path->vault, err) < 0)
+        return -1;
+    if (path->durability != MEMORY_DURABILITY_INTERVAL)
+        add_mutations(batch, atomic_load(&path->max_turns));
+    if (path->durability != MEMORY_DURABILITY_INTERVAL || path->store->ops->joins_journal)
+        add_lessons(batch, lessons);
+    return 0;
+}
+
+static int run_turns(struct commit_path *path, struct commit_job *job, struct batch *batch,
+                     struct err *err)
+{
+    const struct store_ops *ops = path->store->ops;
+    struct lessons lessons = { 0 };
+    int rc;
+
+    if (path->persons)
+        persons_learn(path->persons, batch->key, batch->turns + batch->lent.count,
+                      batch->turns_count - batch->lent.count, &lessons);
+    rc = prepare(path, batch, &lessons, err);
+    if (rc == 0)
+        rc = run_commit(path, job, batch, err);
+    if (rc == 0 && path->durability == MEMORY_DURABILITY_INTERVAL && !ops->joins_journal)
+        teach_store(path, &lessons);
+    else if (rc == 0 && job->aside && !ops->joins_journal &&
+             hand_over(path, batch, job->unsaved_id))
+        job->unsaved_id = 0;
+    if (path->persons)
+        persons_learned(path->persons, &lessons);
+    return rc;
+}
+
 int commit_turns(struct commit_path *path, struct conversation *conversation,
                  const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
                  size_t ledger_count, enum ledger_state state, struct err *err)
@@ -238,14 +297,7 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
     if (rc < 0)
         return -1;
     batch_init(&batch, conversation, turns, turns_count);
-    if (commit_puts_aside(path))
-        rc = put_aside(&batch, path->vault, &local);
-    if (path->durability != MEMORY_DURABILITY_INTERVAL)
-        add_mutations(&batch, atomic_load(&path->max_turns));
-    if (rc == 0)
-        rc = run_commit(path, &job, &batch, &local);
-    if (rc == 0 && job.aside && batch.count && hand_over(path, &batch, job.unsaved_id))
-        job.unsaved_id = 0;
+    rc = run_turns(path, &job, &batch, &local);
     batch_deinit(&batch);
     if (rc < 0) {
         if (local.kind == ERR_INPUT)
@@ -311,7 +363,8 @@ int commit_flush(struct commit_path *path, struct err *err)
     struct flushing flushing = { .path = path, .more = true };
     int rc = 0;
 
-    if (!commit_puts_aside(path))
+    /* Beside a visitor there may be a daemon that puts aside. */
+    if (!commit_puts_aside(path) && !path->is_visitor)
         return 0;
     /* One piece a call: the turns of others pass in between. */
     while (rc == 0 && flushing.more)
@@ -330,7 +383,7 @@ bool commit_notice_foreign(struct commit_path *path, struct db *db)
     conversations_mark_all_stale(path->conversations);
     /* What is unsaved stays until it is saved, or until somebody wants it. */
     if (commit_puts_aside(path))
-        snapshot_now(path);
+        commit_snapshot_soon(path);
     return true;
 }
 

@@ -14,7 +14,7 @@
  * asks again, one after it loses nothing and asks nothing again. What a row brings twice, the
  * store takes once, by its seq.
  *
- * Owns:    nothing; borrows store, conversations, ledger and journal.
+ * Owns:    nothing; borrows store, conversations, persons, ledger and journal.
  * Threads: commit and reset on any but the loop and the journal; snapshot on the journal
  *          thread, or before it lives and after it has ended.
  * Errors:  on failure RAM and disk are as before. ERR_INPUT "continued elsewhere": another
@@ -36,6 +36,7 @@
 
 #define COMMIT_SNAPSHOT_STEP_US 4000 /* how long a commit may wait for a snapshot */
 
+struct persons;
 struct vault;
 
 struct commit_path {
@@ -43,8 +44,10 @@ struct commit_path {
     struct conversations *conversations;
     struct ledger *ledger;
     struct journal *journal;
-    struct vault *vault; /* NULL: nothing is sealed */
+    struct vault *vault;     /* NULL: nothing is sealed */
+    struct persons *persons; /* learn from what is said; NULL: nobody does */
     enum memory_durability durability;
+    bool is_visitor;  /* another process may put turns aside */
     bool is_volatile; /* the store goes with the process: nothing is put aside for it */
     _Atomic int64_t max_turns;
     _Atomic int64_t snapshot_interval_ms;
@@ -74,6 +77,9 @@ bool commit_puts_aside(const struct commit_path *path);
 
 /* Brings everything unsaved into the store and waits. Any but the loop and the journal. */
 int commit_flush(struct commit_path *path, struct err *err);
+
+/* The same, without waiting. Any thread. */
+void commit_snapshot_soon(struct commit_path *path);
 
 /* Another process may have written to the store: then what RAM holds is let go. True when it
  * has. Journal thread, outside a transaction. */

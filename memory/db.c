@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "memory/schema.h"
+#include "memory/scrub.h"
 #include "memory/vault.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -36,7 +37,6 @@ struct db {
  * kernel's page cache stands behind both. No mmap: its pages would count as ours.
  */
 static const char writer_pragmas[] =
-    "PRAGMA auto_vacuum=INCREMENTAL;" /* only works before the first table */
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=FULL;"
     "PRAGMA cache_size=-2048;"
@@ -202,6 +202,16 @@ static int set_up_private(struct db *db, struct err *err)
                    "cannot set up", err);
 }
 
+/* Only works before anything is written; said to a file that has it, it would write. */
+static int begin_file(struct db *db, struct err *err)
+{
+    int version = 0;
+
+    if (read_version(db, &version, err) < 0)
+        return -1;
+    return version ? 0 : execute(db, "PRAGMA auto_vacuum=INCREMENTAL", "cannot set up", err);
+}
+
 static int set_up(struct db *db, enum db_role role, struct err *err)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
@@ -215,7 +225,7 @@ static int set_up(struct db *db, enum db_role role, struct err *err)
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     if (role == DB_ROLE_READER)
         return execute(db, reader_pragmas, "cannot set up", err);
-    if (execute(db, writer_pragmas, "cannot set up", err) < 0)
+    if (begin_file(db, err) < 0 || execute(db, writer_pragmas, "cannot set up", err) < 0)
         return -1;
     sqlite3_wal_hook(db->handle, remember_wal_pages, db);
     return migrate(db, err);
@@ -244,8 +254,8 @@ int db_check_schema(struct db *db, struct err *err)
     return version == schema_version
                ? 0
                : err_set(err, ERR_INPUT,
-                         "%s has schema %d, this program reads %d: start the daemon (or give a "
-                         "command that writes), which brings it up to date",
+                         "%s has schema %d, this program reads %d: start the daemon of this "
+                         "version, which brings it up to date",
                          db->path, version, schema_version);
 }
 
@@ -478,21 +488,35 @@ void db_checkpoint(struct db *db, bool truncate)
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
 }
 
-int db_scrub(struct db *db, struct err *err)
+static int empty_log(struct db *db, struct err *err)
 {
-    int in_log = 0;
     int rc;
 
-    if (execute(db, "PRAGMA incremental_vacuum(" SCRUB_PAGES ")", "cannot give space back",
-                err) < 0)
-        return -1;
     sqlite3_busy_timeout(db->handle, SCRUB_WAIT_MS);
-    rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, NULL);
+    rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     if (rc != SQLITE_OK)
         return db_fail(db, "cannot empty the log", err);
     db->wal_pages = 0;
     return 0;
+}
+
+/* Between emptying the log and beginning, another process may have written. */
+int db_scrub(struct db *db, struct err *err)
+{
+    int rc;
+
+    if (execute(db, "PRAGMA incremental_vacuum(" SCRUB_PAGES ")", "cannot give space back",
+                err) < 0 ||
+        empty_log(db, err) < 0 || db_begin(db, err) < 0)
+        return -1;
+    rc = file_bytes(db->path, "-wal") > 0
+             ? err_set(err, ERR_TEMP, "another process writes to %s", db->path)
+             : scrub_gaps(db->handle, err);
+    db_rollback(db);
+    /* Pages in the cache still have what was in the gaps, and would write it again. */
+    sqlite3_db_release_memory(db->handle);
+    return rc;
 }
 
 sqlite3 *db_handle(struct db *db)

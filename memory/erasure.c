@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define BATCH_MUTATIONS 512 /* a commit each */
+#define LESSON_TURNS    1000
 
 /* ---- the batch --------------------------------------------------------------------------- */
 
@@ -43,6 +44,7 @@ static void clear_batch(struct erasure *erasure)
     names_clear(&erasure->texts);
     names_clear(&erasure->keys);
     names_clear(&erasure->people);
+    names_clear(&erasure->untaught);
     erasure->counted = (struct memory_forgotten){ 0 };
 }
 
@@ -51,6 +53,57 @@ void erasure_deinit(struct erasure *erasure)
     clear_batch(erasure);
     free(take_ptr(&erasure->mutations));
     erasure->capacity = 0;
+}
+
+/* ---- facts that older words teach ---------------------------------------------------------
+ */
+
+struct lesson_turns {
+    const struct names *people;
+    struct names texts;
+    struct memory_turn *turns;
+    size_t count;
+};
+
+static bool note_lesson(void *context, const struct memory_turn *turn)
+{
+    struct lesson_turns *lesson = context;
+
+    if (turn->role != MEMORY_ROLE_USER || !names_hold(lesson->people, turn->author))
+        return true;
+    lesson->turns = xrealloc(lesson->turns, lesson->count + 1, sizeof(lesson->turns[0]));
+    lesson->turns[lesson->count++] = (struct memory_turn){
+        .seq = turn->seq,
+        .role = turn->role,
+        .author = names_add(&lesson->texts, turn->author),
+        .text = names_add(&lesson->texts, turn->text),
+        .slack_ts = "",
+        .at_wall_s = turn->at_wall_s,
+    };
+    return true;
+}
+
+/* A fact is what was said last; with the turn that said so gone, an older one may say it. */
+static void teach_again(struct erasure *erasure, const char *key)
+{
+    struct memory *memory = erasure->memory;
+    struct store_range range = { .limit = LESSON_TURNS };
+    struct lesson_turns lesson = { .people = &erasure->people };
+    struct lessons lessons = { 0 };
+    struct err err = { 0 };
+    int rc =
+        memory->store->ops->history(memory->store, key, &range, note_lesson, &lesson, &err);
+
+    if (rc == 0)
+        persons_learn(memory->persons, key, lesson.turns, lesson.count, &lessons);
+    if (rc == 0 && lessons.count)
+        rc = commit_mutations(&memory->path, lessons.mutations, lessons.count, &err);
+    if (rc < 0)
+        log_warn("facts that older turns teach are not learnt again: conversation=%s: %s", key,
+                 err.message);
+    persons_learned(memory->persons, &lessons);
+    names_clear(&lesson.texts);
+    free(lesson.turns);
 }
 
 int erasure_flush(struct erasure *erasure, struct err *err)
@@ -66,6 +119,8 @@ int erasure_flush(struct erasure *erasure, struct err *err)
             conversations_drop(memory->conversations, erasure->keys.items[i]);
         for (size_t i = 0; memory->persons && i < erasure->people.count; i++)
             persons_drop(memory->persons, erasure->people.items[i]);
+        for (size_t i = 0; memory->persons && i < erasure->untaught.count; i++)
+            teach_again(erasure, erasure->untaught.items[i]);
     }
     clear_batch(erasure);
     return rc;
@@ -110,6 +165,8 @@ static bool forget_fact(void *context, const struct store_item *item)
                              .name = names_add(&erasure->texts, item->name),
                          });
     erasure->counted.items++;
+    if (!search->is_whole)
+        names_add_once(&erasure->untaught, search->key);
     return true;
 }
 

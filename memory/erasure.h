@@ -26,6 +26,7 @@ struct erasure {
     struct names texts; /* what the mutations borrow */
     struct names keys;  /* conversations that RAM lets go after the commit */
     struct names people;
+    struct names untaught; /* conversations that have taught a fact which goes, and stay */
     bool is_lent; /* a conversation that lends its turns was touched: copies may lie in RAM */
 };
 

@@ -20,7 +20,7 @@
 #define SENTENCES_MAX      1024
 #define TERMS_MAX          48  /* of one sentence */
 #define SENTENCE_MAX_BYTES 320 /* what is longer is cut at a word */
-#define SENTENCE_MIN_TERMS 3
+#define SENTENCE_MIN_TERMS 5   /* of one that says something, unless it is something exact */
 #define CUT_MARK           "..."
 #define OLD_SHARE_MIN      50 /* per cent of the room */
 #define OLD_SHARE_MAX      85
@@ -33,7 +33,7 @@
 #define WORTH_KEPT         0.12 /* each, up to KEPT_COUNTED */
 #define KEPT_COUNTED       3
 #define WORTH_USER         0.08
-#define COST_OF_FEW_TERMS  0.6
+#define COST_OF_FEW_TERMS  0.5
 #define COST_OF_MANNERS    1.0
 #define MANNERS_MAX_TERMS  7
 #define COST_OF_REPEATING  0.7
@@ -234,6 +234,16 @@ static size_t count_kept(const struct sentence *sentence)
     return count_lines(buf_text(&items));
 }
 
+/* Digits and signs of code: short and exact. */
+static bool is_exact(const struct sentence *sentence)
+{
+    for (size_t i = 0; i < sentence->text.len; i++) {
+        if (strchr("0123456789/_()`", sentence->text.text[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool is_manners(const struct sentence *sentence)
 {
     static const char phrases[] =
@@ -270,7 +280,7 @@ static void weigh_roles(struct extraction *extraction)
               memcmp(sentence->speaker.text, LINE_ASSISTANT, sentence->speaker.len) == 0))
             sentence->worth += WORTH_USER;
         sentence->worth += WORTH_KEPT * (double)(kept < KEPT_COUNTED ? kept : KEPT_COUNTED);
-        if (sentence->term_count < SENTENCE_MIN_TERMS && !kept)
+        if (sentence->term_count < SENTENCE_MIN_TERMS && !is_exact(sentence))
             sentence->worth -= COST_OF_FEW_TERMS;
         if (!kept && is_manners(sentence))
             sentence->worth -= COST_OF_MANNERS;

@@ -6,8 +6,9 @@
  * What is being answered meanwhile: the ledger's row has lost its text then, which
  * memory_is_forgotten() tells whoever has remembered the turn; he forgets it again.
  *
- * What stays: for 48 hours the ids of messages, so that a delivery repeated by Slack is still
- * known; copies that somebody made (backups, exports, a quarantined file); what is in Slack.
+ * What stays: what others were answered, although it may repeat something; for 48 hours the ids
+ * of messages, so that a delivery repeated by Slack is still known; copies that somebody made
+ * (backups, exports, a quarantined file); what is in Slack.
  *
  * Owns:    nothing.
  * Threads: desk, worker, a command; not the loop and not the journal.

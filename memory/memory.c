@@ -105,7 +105,41 @@ static int open_store(struct memory *memory, const char *db_path,
     memory->path.store = memory->store;
     memory->path.conversations = memory->conversations;
     memory->path.vault = memory->vault;
+    memory->path.persons = memory->persons;
     return 0;
+}
+
+/* What a crash left unsaved, and what waits for the daemon's next snapshot. A visitor that
+ * cannot (the disk is full) shows and changes what there is. */
+static int save_unsaved(struct memory *memory, bool is_visitor, struct err *err)
+{
+    struct err local = { 0 };
+
+    if (memory->path.is_volatile || commit_snapshot(&memory->path, memory->db, &local) == 0)
+        return 0;
+    if (is_visitor) {
+        log_warn("the newest turns are not in the store yet, and not seen here: %s",
+                 local.message);
+        return 0;
+    }
+    if (err)
+        *err = local;
+    return -1;
+}
+
+/* The daemon beside a visitor may be of an older version: its schema is left alone. */
+static int check_visit(const char *db_path, struct err *err)
+{
+    struct db *db = NULL;
+    int rc;
+
+    if (access(db_path, F_OK) < 0)
+        return 0; /* nobody has used it yet */
+    if (db_open(db_path, DB_ROLE_READER, &db, err) < 0)
+        return -1;
+    rc = db_check_schema(db, err);
+    db_close(db);
+    return rc;
 }
 
 static int start(struct memory *memory, const char *db_path,
@@ -114,6 +148,8 @@ static int start(struct memory *memory, const char *db_path,
     const struct journal_hooks hooks = { upkeep_run, upkeep_after_batch, memory };
 
     if (open_vault(memory, options, err) < 0)
+        return -1;
+    if (options->is_visitor && check_visit(db_path, err) < 0)
         return -1;
     if (health_open(db_path, options->is_visitor, &memory->db, &memory->health, err) < 0 ||
         db_set_vault(memory->db, memory->vault, err) < 0)
@@ -127,9 +163,8 @@ static int start(struct memory *memory, const char *db_path,
         memory->path.is_volatile ? MEMORY_DURABILITY_TURN : options->durability;
     atomic_init(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
     upkeep_init(memory, options->is_visitor);
-    /* What a crash left unsaved: an interval's worth of turns at most. */
-    if (options->store != MEMORY_STORE_NONE &&
-        commit_snapshot(&memory->path, memory->db, err) < 0)
+    memory->path.is_visitor = options->is_visitor;
+    if (save_unsaved(memory, options->is_visitor, err) < 0)
         return -1;
     if (ledger_new(memory->db, memory->readers, metrics, &memory->ledger, err) < 0)
         return -1;
@@ -250,7 +285,7 @@ void memory_reconfigure(struct memory *memory, const struct memory_options *opti
 
 void memory_refresh(struct memory *memory)
 {
-    journal_call_at(memory->journal, clock_now_ms());
+    commit_snapshot_soon(&memory->path);
 }
 
 /* ---- the rooms behind the door ----------------------------------------------------------- */

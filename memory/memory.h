@@ -39,7 +39,7 @@ struct memory_options {
     const char *files_dir;  /* MEMORY_STORE_FILES; "" is state_dir/sessions */
     const char *encryption_key_file; /* "" leaves texts plain */
     bool learns_profile;             /* facts are taken from what people say */
-    bool is_visitor;                 /* a command beside a running daemon */
+    bool is_visitor;                 /* see memory_open() */
 };
 
 struct memory;
@@ -48,6 +48,15 @@ struct memory;
  * Opens (creates, migrates) state_dir/threadkeeper.db and starts the journal thread. A damaged
  * database is moved aside and what can be read of it is kept (health.h); for a visitor it is
  * ERR_SYSTEM. Startup.
+ *
+ * A visitor is a command beside the daemon, which may run or not. Like a daemon that starts it
+ * first brings into the store what waits in the "unsaved" table, for else it would not see the
+ * newest turns, and what it erases would come back with the daemon's next snapshot. Both may do
+ * that at any time: each piece is one transaction, from reading the rows to deleting them, so
+ * one of them gets a row and the other finds it gone; the daemon's RAM keeps what it has not
+ * heard to be saved. A visitor does not migrate an older schema (the daemon may be the older
+ * program), does not move a damaged file aside, and does no upkeep: no sweep, no pruning of the
+ * ledger. What it wrote the daemon notices before its next turn, or at once (memory_refresh()).
  */
 int memory_open(const struct memory_options *options, struct metrics *metrics,
                 struct memory **ret_memory, struct err *err);
@@ -60,8 +69,9 @@ void memory_close(struct memory *memory);
  * Any. */
 void memory_reconfigure(struct memory *memory, const struct memory_options *options);
 
-/* Another process has written to the store: what RAM holds of it is read anew. Soon, on the
- * journal thread; it happens before each recorded message as well. Any. */
+/* Another process has written to the store, or wants to read it: what RAM holds is read anew,
+ * what is unsaved is saved. Soon, on the journal thread; the first happens before each recorded
+ * message as well. Any. */
 void memory_refresh(struct memory *memory);
 
 /* ---- the ledger -------------------------------------------------------------------------- */

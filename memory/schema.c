@@ -192,8 +192,11 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
                               " last_seq = max(last_seq, excluded.last_seq),"
                               " used_wall_s = max(used_wall_s, excluded.used_wall_s),"
                               " kept_wall_s = max(kept_wall_s, excluded.kept_wall_s),"
-                              " turns = turns + excluded.turns, bytes = bytes + excluded.bytes"
-                              " RETURNING id",
+                              " turns = turns + excluded.turns, bytes = bytes + excluded.bytes",
+    [DB_CONVERSATION_SAID] = "UPDATE conversation SET last_seq = max(last_seq, ?2),"
+                             " used_wall_s = max(used_wall_s, ?3),"
+                             " kept_wall_s = max(kept_wall_s, ?4),"
+                             " turns = turns + ?5, bytes = bytes + ?6 WHERE id = ?1",
     [DB_CONVERSATION_FIND] = "SELECT id, last_seq, window_seq FROM conversation WHERE key = ?",
     [DB_CONVERSATION_WINDOW] = "UPDATE conversation SET window_seq = max(window_seq, ?2)"
                                " WHERE id = ?1",

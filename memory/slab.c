@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sanitizer/asan_interface.h>
+
 #include "base/alloc.h"
 
 #define SLAB_BYTES      16368 /* a block of malloc's, with its head 16 KB */
@@ -72,6 +74,7 @@ void *slab_take(struct slab_pool *pool, size_t size, uint8_t *ret_place)
     slab = pool->roomy[step];
     if (slab->free) {
         item = slab->free;
+        ASAN_UNPOISON_MEMORY_REGION(item, sizeof(slab->free));
         memcpy(&slab->free, item, sizeof(slab->free));
     } else {
         item = slab->items + slab->fresh++ * step * SLAB_STEP_BYTES;
@@ -79,6 +82,7 @@ void *slab_take(struct slab_pool *pool, size_t size, uint8_t *ret_place)
     if (++slab->used == slab->places)
         leave(pool, step, slab);
     *ret_place = (uint8_t)((size_t)(item - slab->items) / (step * SLAB_STEP_BYTES));
+    ASAN_UNPOISON_MEMORY_REGION(item, step * SLAB_STEP_BYTES);
     return memset(item, 0, size);
 }
 
@@ -97,8 +101,10 @@ void slab_give(struct slab_pool *pool, void *item, size_t size, uint8_t place)
         join(pool, step, slab);
     memcpy(item, &slab->free, sizeof(slab->free));
     slab->free = item;
+    ASAN_POISON_MEMORY_REGION(item, step * SLAB_STEP_BYTES); /* nobody may look any more */
     if (--slab->used)
         return;
     leave(pool, step, slab);
+    ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
     free(slab);
 }

@@ -9,11 +9,23 @@
 
 #define HOUR_S 3600
 
+struct touch {
+    int64_t last_seq;
+    int64_t used_wall_s;
+    int64_t turns;
+    int64_t bytes;
+};
+
 /* One batch on its way. */
 struct write {
     struct db *db;
     int64_t now_wall_us;
     bool has_noted_hour;
+    /* Turns of one conversation that follow each other are noted there once, behind the last.
+     */
+    const char *said_key; /* NULL: none */
+    int64_t said_id;
+    struct touch said;
 };
 
 static int64_t now_ms(const struct write *write)
@@ -37,14 +49,8 @@ static int count_true(struct db *db, sqlite3_stmt *statement, const char *what,
 
 /* ---- conversations ----------------------------------------------------------------------- */
 
-struct touch {
-    int64_t last_seq;
-    int64_t used_wall_s;
-    int64_t turns;
-    int64_t bytes;
-};
-
-/* The conversation's id; it is made when it is not there. */
+/* The conversation's id; it is made when it is not there. Two statements: RETURNING collects in
+ * a table of its own, whose making costs more than the turn. */
 static int touch(struct write *write, const char *key, const struct touch *touch,
                  int64_t *ret_id, struct err *err)
 {
@@ -56,10 +62,15 @@ static int touch(struct write *write, const char *key, const struct touch *touch
     sqlite3_bind_int64(statement, 4, write->now_wall_us / 1000000);
     sqlite3_bind_int64(statement, 5, touch->turns);
     sqlite3_bind_int64(statement, 6, touch->bytes);
+    if (db_run(write->db, statement, "cannot keep a conversation", err) < 0)
+        return -1;
+    statement = db_statement(write->db, DB_CONVERSATION_FIND);
+    db_bind_text(statement, 1, key);
     if (db_next(write->db, statement, "cannot keep a conversation", err) <= 0)
         return -1;
     *ret_id = sqlite3_column_int64(statement, 0);
-    return db_run(write->db, statement, "cannot keep a conversation", err); /* to its end */
+    sqlite3_reset(statement);
+    return 0;
 }
 
 static int use(struct write *write, const char *key, int64_t *ret_id, struct err *err)
@@ -132,18 +143,57 @@ static int note_hour(struct write *write, int64_t turn_id, struct err *err)
     return 0;
 }
 
+/* What was said since say_in(): now the conversation learns of it. */
+static int note_said(struct write *write, struct err *err)
+{
+    const struct touch *said = &write->said;
+    sqlite3_stmt *statement = db_statement(write->db, DB_CONVERSATION_SAID);
+
+    if (!write->said_key)
+        return 0;
+    write->said_key = NULL;
+    sqlite3_bind_int64(statement, 1, write->said_id);
+    sqlite3_bind_int64(statement, 2, said->last_seq);
+    sqlite3_bind_int64(statement, 3, said->used_wall_s);
+    sqlite3_bind_int64(statement, 4, write->now_wall_us / 1000000);
+    sqlite3_bind_int64(statement, 5, said->turns);
+    sqlite3_bind_int64(statement, 6, said->bytes);
+    return db_run(write->db, statement, "cannot keep a conversation", err);
+}
+
+/* Turns of `key` follow: its id is write->said_id. */
+static int say_in(struct write *write, const char *key, struct err *err)
+{
+    static const struct touch nothing;
+    struct store_head head;
+    int rc;
+
+    if (write->said_key && strcmp(write->said_key, key) == 0)
+        return 0;
+    if (note_said(write, err) < 0)
+        return -1;
+    rc = sqlite_find(write->db, key, &write->said_id, &head, err);
+    if (rc == 0)
+        rc = touch(write, key, &nothing, &write->said_id, err);
+    if (rc < 0)
+        return -1;
+    write->said = nothing;
+    write->said_key = key;
+    return 0;
+}
+
 static int append_turn(struct write *write, struct store_mutation *mutation, struct err *err)
 {
     const struct memory_turn *turn = mutation->turn;
     struct db *db = write->db;
     sqlite3_stmt *statement = db_statement(db, DB_TURN_INSERT);
-    struct touch said = { .last_seq = turn->seq, .used_wall_s = turn->at_wall_s, .turns = 1 };
-    int64_t id = 0;
+    struct touch *said = &write->said;
+    int64_t bytes;
 
-    said.bytes = (int64_t)db_bind_secret(db, statement, 5, turn->text);
-    if (touch(write, mutation->key, &said, &id, err) < 0)
+    if (say_in(write, mutation->key, err) < 0)
         return -1;
-    sqlite3_bind_int64(statement, 1, id);
+    bytes = (int64_t)db_bind_secret(db, statement, 5, turn->text);
+    sqlite3_bind_int64(statement, 1, write->said_id);
     sqlite3_bind_int64(statement, 2, turn->seq);
     sqlite3_bind_int(statement, 3, (int)turn->role);
     db_bind_text(statement, 4, turn->author);
@@ -153,13 +203,16 @@ static int append_turn(struct write *write, struct store_mutation *mutation, str
     db_bind_secret(db, statement, 9, turn->metadata ? turn->metadata : "");
     if (db_run(db, statement, "cannot keep a turn", err) < 0)
         return -1;
+    said->last_seq = turn->seq > said->last_seq ? turn->seq : said->last_seq;
+    said->used_wall_s =
+        turn->at_wall_s > said->used_wall_s ? turn->at_wall_s : said->used_wall_s;
     if (!db_changes(db))
-        return subtract(db, id, 1, said.bytes, err) < 0
-                   ? -1
-                   : check_same_turn(db, id, turn, mutation->key, err);
+        return check_same_turn(db, write->said_id, turn, mutation->key, err);
+    said->turns++;
+    said->bytes += bytes;
     if (!write->has_noted_hour && note_hour(write, db_last_id(db), err) < 0)
         return -1;
-    return note_speaker(db, id, turn, err);
+    return note_speaker(db, write->said_id, turn, err);
 }
 
 static int set_window(struct write *write, struct store_mutation *mutation, struct err *err)
@@ -552,6 +605,8 @@ static int delete_values(struct write *write, struct store_mutation *mutation, s
 
 static int write_one(struct write *write, struct store_mutation *mutation, struct err *err)
 {
+    if (mutation->kind != STORE_APPEND_TURN && note_said(write, err) < 0)
+        return -1;
     switch (mutation->kind) {
     case STORE_APPEND_TURN:
         return append_turn(write, mutation, err);
@@ -603,5 +658,5 @@ int sqlite_write(struct db *db, struct store_mutation *mutations, size_t count, 
         if (write_one(&write, &mutations[i], err) < 0)
             return -1;
     }
-    return 0;
+    return note_said(&write, err);
 }

@@ -279,8 +279,9 @@ static int show_item(const struct files_store *store, const json_t *object, cons
     return visit(context, &item);
 }
 
-static int items(struct store *base, const char *user, enum store_item_kind kind,
-                 store_item_fn visit, void *context, struct err *err)
+/* 1: shown, go on; 0: stop, or nothing is known of them; -1. */
+static int items_of(struct store *base, const char *user, enum store_item_kind kind,
+                    store_item_fn visit, void *context, struct err *err)
 {
     AUTO_FREE const json_t **sorted = NULL;
     json_t *root = NULL;
@@ -299,6 +300,22 @@ static int items(struct store *base, const char *user, enum store_item_kind kind
     for (i = 0; rc > 0 && i < count; i++)
         rc = show_item((struct files_store *)base, sorted[i], user, kind, visit, context, err);
     json_decref(root);
+    return rc;
+}
+
+static int items(struct store *base, const char *user, enum store_item_kind kind,
+                 store_item_fn visit, void *context, struct err *err)
+{
+    struct files_entries people = { 0 };
+    int rc = 1;
+
+    if (user)
+        return items_of(base, user, kind, visit, context, err) < 0 ? -1 : 0;
+    if (files_list_keys((struct files_store *)base, FILES_PEOPLE, "", "", &people, err) < 0)
+        return -1;
+    for (size_t i = 0; rc > 0 && i < people.count; i++)
+        rc = items_of(base, people.entries[i].key, kind, visit, context, err);
+    files_entries_deinit(&people);
     return rc < 0 ? -1 : 0;
 }
 

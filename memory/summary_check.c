@@ -17,6 +17,8 @@
 #define KEEP_MAX_BYTES    ((size_t)8192)
 #define TOLD_PER_CENT     60 /* of a long item's terms make it told */
 #define NEW_PER_CENT      60 /* of the room is for what the new turns lost, the rest for older */
+#define BARE_ITEM_BYTES   16 /* "4 years" alone says little: */
+#define LEAD_WORDS        3  /* the words before it say of what */
 #define LONG_ITEM_TERMS   4
 
 /* ---- terms of a whole text --------------------------------------------------------------- */
@@ -225,19 +227,53 @@ static bool is_told(const char *text, const struct terms *told, const char *item
            count_shared(&terms, told) * 100 >= terms.count * TOLD_PER_CENT;
 }
 
-static void pin_lines(const char *lines, const char *text, const struct terms *told,
-                      size_t max_bytes, struct buf *out)
+/* How many bytes before `item` in `source` say what it is about. */
+static size_t lead_of(const char *source, const char *item)
+{
+    size_t words = 0;
+    size_t lead = 0;
+
+    while (item - lead > source && words < LEAD_WORDS) {
+        const char *before = item - lead - 1;
+
+        if (*before == '\n' || (lead && strchr(".:;,!?", *before)))
+            break;
+        lead++;
+        words += *before == ' ' && lead > 1;
+    }
+    while (lead && is_blank(*(item - lead)))
+        lead--;
+    return lead;
+}
+
+static void pin_item(const char *source, const char *item, size_t len, size_t max_bytes,
+                     struct buf *out)
+{
+    const char *at =
+        len <= BARE_ITEM_BYTES && strpbrk(item, "0123456789") && !strpbrk(item, "/._")
+            ? strstr(source, item)
+            : NULL;
+    size_t lead = at ? lead_of(source, at) : 0;
+
+    if (out->len + lead + len + 1 > max_bytes)
+        return;
+    if (lead)
+        buf_append(out, at - lead, lead);
+    buf_append(out, item, len);
+    buf_append_char(out, '\n');
+}
+
+/* `source` is the text that the lines were found in. */
+static void pin_lines(const char *lines, const char *source, const char *text,
+                      const struct terms *told, size_t max_bytes, struct buf *out)
 {
     for (const char *at = lines; *at;) {
         size_t len = strcspn(at, "\n");
         AUTO_FREE char *item = xstrndup(at, len);
 
         at += len + (at[len] == '\n');
-        if (!len || out->len + len + 1 > max_bytes || is_told(text, told, item) ||
-            strcasestr(buf_text(out), item))
-            continue;
-        buf_append(out, item, len);
-        buf_append_char(out, '\n');
+        if (len && !is_told(text, told, item) && !strcasestr(buf_text(out), item))
+            pin_item(source, item, len, max_bytes, out);
     }
 }
 
@@ -246,16 +282,18 @@ void summary_pin(const struct summary_work *work, const char *text, struct buf *
     AUTO_TERMS struct terms told = { 0 };
     AUTO_BUF struct buf items = { 0 };
     AUTO_BUF struct buf earlier = { 0 };
+    const char *turns = buf_text(&work->turns);
 
     buf_init(&items, KEEP_MAX_BYTES);
     buf_init(&earlier, KEEP_MAX_BYTES);
     add_terms(&told, text);
-    summary_must_keep(buf_text(&work->turns), &items);
+    summary_must_keep(turns, &items);
     if (work->previous)
         summary_must_keep(work->previous, &earlier);
-    pin_lines(buf_text(&items), text, &told, out->max_bytes * NEW_PER_CENT / 100, out);
+    pin_lines(buf_text(&items), turns, text, &told, out->max_bytes * NEW_PER_CENT / 100, out);
     if (work->previous_pinned)
-        pin_lines(work->previous_pinned, text, &told, out->max_bytes, out);
-    pin_lines(buf_text(&earlier), text, &told, out->max_bytes, out);
-    pin_lines(buf_text(&items), text, &told, out->max_bytes, out);
+        pin_lines(work->previous_pinned, "", text, &told, out->max_bytes, out);
+    if (work->previous)
+        pin_lines(buf_text(&earlier), work->previous, text, &told, out->max_bytes, out);
+    pin_lines(buf_text(&items), turns, text, &told, out->max_bytes, out);
 }

@@ -15,6 +15,7 @@
 #define INDENT            "  "
 #define HEADING           "# "
 #define FENCE             "```"
+#define DECISION_TERMS    4 /* at least */
 #define TERM_CHARACTERS   6 /* of a word: what is behind them is mostly inflection */
 
 static bool is_blank(char c)
@@ -328,7 +329,11 @@ bool summary_is_decision(struct summary_span sentence)
         "convenu|nous utilisons|on utilise|decidimos|decidido|acordamos|usaremos|"
         "vamos a usar|vamos usar|abbiamo deciso|useremo|решили|決め|決定|决定";
 
-    return !summary_is_question(sentence) && summary_holds_any(sentence, phrases);
+    uint64_t terms[DECISION_TERMS];
+
+    /* "Agreed!" alone decides nothing that anybody could keep. */
+    return summary_terms(sentence, terms, DECISION_TERMS) == DECISION_TERMS &&
+           !summary_is_question(sentence) && summary_holds_any(sentence, phrases);
 }
 
 bool summary_is_introduction(struct summary_span sentence)

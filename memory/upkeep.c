@@ -210,15 +210,22 @@ int upkeep_sweep(struct memory *memory, int64_t max_age_ms, struct store_swept *
                  struct err *err)
 {
     struct sweeping sweeping = { .memory = memory, .before_wall_s = before_of(max_age_ms) };
+    struct err local = { 0 };
     int rc;
 
     do {
         rc = call(&sweeping, sweep_call, err);
     } while (rc == 0 && sweeping.more);
-    if (rc == 0)
-        rc = call(&sweeping, clean_call, err);
     *ret_swept = sweeping.swept;
-    return rc;
+    if (rc < 0)
+        return -1;
+    /* A reader in the way: what was erased is overwritten, its place is given back later. */
+    rc = call(&sweeping, clean_call, &local);
+    if (rc == 0 || local.kind == ERR_TEMP)
+        return 0;
+    if (err)
+        *err = local;
+    return -1;
 }
 
 /* ---- the hooks --------------------------------------------------------------------------- */
@@ -248,7 +255,8 @@ int64_t upkeep_run(void *context, struct db *db, int64_t now_ms)
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     sweep_ms = sweep_if_due(memory, db, now_ms);
-    if (ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
+    if (!memory->upkeep.is_visitor &&
+        ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
         log_warn("old messages were not forgotten, trying again later: %s", err.message);
     return earlier(earlier(now_ms + (more ? PIECE_AGAIN_MS : round_ms), sweep_ms),
                    atomic_load(&memory->path.snapshot_due_ms));

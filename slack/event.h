@@ -17,7 +17,7 @@ enum slack_event_kind {
     SLACK_EVENT_OTHER,           /* ack and forget */
     SLACK_EVENT_MESSAGE,         /* message (accepted subtype) or app_mention */
     SLACK_EVENT_MESSAGE_CHANGED, /* ts, text: the message as it is now */
-    SLACK_EVENT_MESSAGE_DELETED, /* ts: the message that is gone */
+    SLACK_EVENT_MESSAGE_DELETED, /* ts: the message that is gone, or is a thread's tombstone */
     SLACK_EVENT_SESSION_STOPPED, /* agent_session_stopped: channel, thread_ts, user */
     SLACK_EVENT_ACTION,          /* block_actions: a button */
     SLACK_EVENT_APP_UNINSTALLED, /* app_uninstalled */

@@ -193,6 +193,29 @@ static int play_echo(const struct stage *stage)
     return 0;
 }
 
+/* What the prompt says of the person who asks. */
+static int play_person(const struct stage *stage)
+{
+    static const char *const headings[] = { "About the person asking:", "Their wishes:" };
+    bool is_known = false;
+
+    emit_opening();
+    for (size_t i = 0; i < ARRAY_LEN(headings); i++) {
+        const char *line = strstr(stage->prompt, headings[i]);
+        AUTO_FREE char *text =
+            line ? xasprintf("%s%.*s", is_known ? " " : "", (int)strcspn(line, "\n"), line)
+                 : NULL;
+
+        if (text)
+            emit_words(text, 0);
+        is_known = is_known || text;
+    }
+    if (!is_known)
+        emit_words("I was told nothing of you.", 0);
+    emit_result();
+    return 0;
+}
+
 /* Words for `seconds`, then the usual answer. */
 static int play_slow(const struct stage *stage)
 {
@@ -640,6 +663,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "person", false, play_person },
     { "slow", false, play_slow },
     { "gate", false, play_gate },
     { "markup", false, play_markup },

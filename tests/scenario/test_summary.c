@@ -14,7 +14,9 @@
 
 static void use(struct harness *h, const char *summarizer)
 {
-    AUTO_FREE char *context = xasprintf("context: { summarizer: %s }", summarizer);
+    /* Few enough messages word for word that the summary is wanted. */
+    AUTO_FREE char *context =
+        xasprintf("context: { summarizer: %s, max_messages: 4, recall: false }", summarizer);
 
     harness_set(h, "memory", context);
 }
@@ -112,7 +114,8 @@ static void older_turns_are_told_shorter_by_the_agent(void **state)
         "use JWT in src/auth.c\"");
     daemon_restart(h);
     lab_say(h, ALICE, DEV, thread, "still?");
-    lab_wait_reply(h, DEV, thread, "Summary of 5 turns");
+    lab_wait_reply(h, DEV, thread,
+                   "Now you ask: \"still?\" A summary was there as well: Summary of 5 turns");
     wait_runs(h, 0);
     starts = count_starts(h);
     CHECK_INT(starts.all, 7, "six turns and a summary");
@@ -228,6 +231,37 @@ static void a_summary_under_way_delays_nobody_and_ends_with_the_daemon(void **st
     check_no_violations(h);
 }
 
+static void while_every_worker_is_busy_no_summary_is_begun(void **state)
+{
+    struct harness *h = *state;
+    const char *summary;
+    const char *stopped;
+    const char *thread;
+    const char *other;
+
+    harness_set(h, "memory",
+                "context: { summarizer: agent, summarize_after: 1, "
+                "verbatim_messages: 1 }");
+    harness_set(h, "agent", "max_running: 1");
+    set_scenario(h, "gate");
+    daemon_start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
+    lab_wait_text(h, DEV, thread, "The gate is closed");
+    other = lab_say(h, BOB, GENERAL, NULL, "@threadkeeper two");
+    lab_wait_acked(h);
+    set_scenario(h, "hangmid");
+    open_gate(h);
+    lab_wait_text(h, GENERAL, other, "A partial answer");
+    lab_say(h, ALICE, DEV, thread, "!status"); /* by when it could have been made */
+    lab_wait_replies(h, DEV, thread, 2);
+    lab_press_stop(h, GENERAL, other);
+    daemon_wait_metric(h, "summaries_total{source=\"agent\",outcome=\"made\"}", 1);
+    stopped = strstr(daemon_log(h), "ended: stopped");
+    summary = strstr(daemon_log(h), "summary conversation=U0ALICE");
+    CHECK_INT(stopped && summary && stopped < summary, 1, "Bob's turn was over first");
+    check_no_violations(h);
+}
+
 static void what_a_killed_daemon_leaves_is_removed_not_delivered(void **state)
 {
     struct harness *h = *state;
@@ -273,5 +307,6 @@ SCENARIO_MAIN(SCENARIO(older_turns_are_told_shorter_by_the_agent),
               SCENARIO(a_bad_summary_changes_nothing),
               SCENARIO(an_agent_that_keeps_failing_is_replaced_by_choosing_sentences),
               SCENARIO(a_summary_under_way_delays_nobody_and_ends_with_the_daemon),
+              SCENARIO(while_every_worker_is_busy_no_summary_is_begun),
               SCENARIO(what_a_killed_daemon_leaves_is_removed_not_delivered),
               SCENARIO(chat_summarizes_as_well))

@@ -257,8 +257,11 @@ static const char *delete_message(struct control *control)
 
     if (!message)
         return "no such message";
-    message->is_deleted = true;
     json_object_set_new(control->out, "event_id", events_deleted(control->lab, message));
+    if (message->replies > 0)
+        message_set_text(message, "This message was deleted."); /* its thread hangs on it */
+    else
+        message->is_deleted = true;
     return NULL;
 }
 

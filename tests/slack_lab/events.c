@@ -147,11 +147,32 @@ json_t *events_edited(struct lab *lab, const struct message *message, const char
     return tell_changed(lab, message, old_text);
 }
 
+static json_t *tell_tombstone(struct lab *lab, const struct message *message,
+                              const char *event_ts)
+{
+    json_t *tombstone = message_json(message, true);
+
+    json_object_del(tombstone, "blocks");
+    json_object_set_new(tombstone, "subtype", json_string("tombstone"));
+    json_object_set_new(tombstone, "user", json_string("USLACKBOT"));
+    json_object_set_new(tombstone, "text", json_string("This message was deleted."));
+    return events_tell(lab,
+                       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:o, s:o}", "type",
+                                 "message", "subtype", "message_changed", "channel",
+                                 message->channel->id, "channel_type",
+                                 channel_type(message->channel), "hidden", 1, "ts", event_ts,
+                                 "event_ts", event_ts, "message", tombstone, "previous_message",
+                                 message_json(message, true)),
+                       message->ts, 1);
+}
+
 json_t *events_deleted(struct lab *lab, const struct message *message)
 {
     char event_ts[WORLD_TS_BYTES];
 
     world_next_ts(lab->world, event_ts);
+    if (message->replies > 0)
+        return tell_tombstone(lab, message, event_ts);
     return events_tell(lab,
                        json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:o}", "type",
                                  "message", "subtype", "message_deleted", "channel",

@@ -22,7 +22,8 @@ json_t *events_say(struct lab *lab, const struct message *message, json_t *extra
 void events_app_posted(struct lab *lab, const struct message *message);
 void events_app_changed(struct lab *lab, const struct message *message);
 
-/* A person's edit and deletion. The event id; new. */
+/* A person's edit and deletion; the root of a thread is told as changed into a tombstone. The
+ * event id; new. */
 json_t *events_edited(struct lab *lab, const struct message *message, const char *old_text);
 json_t *events_deleted(struct lab *lab, const struct message *message);
 

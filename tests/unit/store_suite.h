@@ -19,6 +19,7 @@
 struct store_suite {
     struct store *store;
     struct db *journal_db; /* the writer's connection, for a store that joins the journal */
+    bool is_sealed;        /* bytes are counted as they stand in the file */
 };
 
 #define SUITE_TEXT_MAX ((size_t)64 << 20)
@@ -821,7 +822,8 @@ static inline void suite_size_is(struct store_suite *suite, const char *key, int
     assert_int_equal(suite->store->ops->size(suite->store, key, &size, NULL), 0);
     CHECK_TEXT(size.key, key, because);
     CHECK_INT(size.turns, turns, because);
-    CHECK_INT(size.bytes, bytes, because);
+    if (!suite->is_sealed)
+        CHECK_INT(size.bytes, bytes, because);
     CHECK_INT(size.first_wall_s, first_seq ? SUITE_WALL_S + first_seq : 0, because);
 }
 
@@ -857,7 +859,7 @@ static inline void suite_measures(struct store_suite *suite)
     assert_int_equal(suite->store->ops->stats(suite->store, &stats, NULL), 0);
     CHECK_INT(stats.conversations, 1, "conversations");
     CHECK_INT(stats.turns, 1, "turns");
-    CHECK_INT(stats.bytes, 3, "bytes");
+    assert_true(suite->is_sealed ? stats.bytes > 3 : stats.bytes == 3);
     CHECK_INT(stats.summaries, 1, "summaries");
     CHECK_INT(stats.fields, 1, "fields");
     CHECK_INT(stats.people, 2, "who spoke, and who is known");

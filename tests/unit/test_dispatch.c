@@ -178,6 +178,32 @@ static void a_stop_reaches_the_running_turn_and_takes_what_waits(void **state)
     tear_down(&fixture);
 }
 
+static void what_waits_can_be_taken_without_ending_what_runs(void **state)
+{
+    struct fixture fixture;
+    struct dispatch_batch batch;
+    struct dispatch_figures figures;
+    struct ledger_entry *taken[4];
+    struct dispatch_filter filter = { .user = "U1" };
+
+    (void)state;
+    set_up(&fixture);
+    submit(&fixture, 1, "U1", "K", "1.1");
+    batch = take(&fixture);
+    submit(&fixture, 2, "U1", "K", "1.2");
+    submit(&fixture, 3, "U2", "OTHER", "1.3");
+    dispatch_get_figures(fixture.dispatch, "K", &figures);
+    CHECK_INT(figures.is_running, true, "K runs");
+    dispatch_get_figures(fixture.dispatch, "OTHER", &figures);
+    CHECK_INT(figures.is_running, false, "OTHER waits");
+    CHECK_INT(dispatch_take_waiting(fixture.dispatch, &filter, taken, 4), 1, "what waits");
+    CHECK_INT(is_readable(fixture.cancel_fd), 0, "the turn goes on");
+    CHECK_INT(taken[0]->id, 2, "handed to the caller");
+    ledger_entry_free(taken[0]);
+    dispatch_finish(fixture.dispatch, &batch);
+    tear_down(&fixture);
+}
+
 static void a_deleted_message_is_withdrawn_while_it_waits(void **state)
 {
     struct fixture fixture;
@@ -352,6 +378,7 @@ static void closing_wakes_who_waits(void **state)
 TEST_MAIN(TEST(a_conversation_is_answered_in_slacks_order),
           TEST(one_turn_at_a_time_and_the_rest_in_the_next), TEST(people_take_turns),
           TEST(a_stop_reaches_the_running_turn_and_takes_what_waits),
+          TEST(what_waits_can_be_taken_without_ending_what_runs),
           TEST(a_deleted_message_is_withdrawn_while_it_waits),
           TEST(a_run_of_an_earlier_process_is_taken_up_alone_and_first),
           TEST(what_does_not_fit_stays_in_the_ledger_and_nothing_overtakes_it),

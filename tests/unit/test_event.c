@@ -165,6 +165,17 @@ static void edits_and_deletions_name_the_message_they_are_about(void **state)
     CHECK_TEXT(event.user, "U1", "from the previous message");
     CHECK_TEXT(event.thread_ts, "0.5", "from the previous message");
     slack_event_deinit(&event);
+    parse(
+        EVENT("{\"type\":\"message\",\"subtype\":\"message_changed\",\"channel\":\"C1\",\"ts\":"
+              "\"9.9\",\"message\":{\"subtype\":\"tombstone\",\"user\":\"USLACKBOT\",\"text\":"
+              "\"This message was deleted.\",\"ts\":\"1.1\",\"thread_ts\":\"1.1\"},"
+              "\"previous_message\":{\"user\":\"U1\",\"ts\":\"1.1\",\"thread_ts\":\"1.1\"}}"),
+        &event);
+    CHECK_INT(event.kind, SLACK_EVENT_MESSAGE_DELETED, "the root of a thread stays as a stone");
+    CHECK_TEXT(event.ts, "1.1", "the message's own");
+    CHECK_TEXT(event.user, "U1", "who wrote it, not Slackbot");
+    CHECK_TEXT(event.thread_ts, "1.1", "its thread");
+    slack_event_deinit(&event);
 }
 
 static void a_click_finds_its_thread(void **state)

@@ -11,6 +11,16 @@
 
 #define SECRET "xylophone-4711"
 
+static enum memory_store_kind store_kind; /* what the tests run with just now */
+
+static void prepare(struct lab *lab)
+{
+    lab_prepare(lab);
+    lab->options.store = store_kind;
+    lab->options.files_dir = "";
+    lab->options.learns_profile = true;
+}
+
 /* ---- a memory to forget in --------------------------------------------------------------- */
 
 struct said {
@@ -93,43 +103,40 @@ static void forget_quietly(struct lab *lab, const struct memory_forget *what)
     memory_forgotten_deinit(&forgotten);
 }
 
-/* No file under the directory holds the bytes. */
-static void check_no_bytes(const char *directory, const char *bytes)
+/* A file under the directory that holds the bytes, or NULL; the caller frees. */
+static char *file_with_bytes(const char *directory, const char *bytes)
 {
     DIR *dir = opendir(directory);
     struct dirent *entry;
+    char *found = NULL;
 
     assert_non_null(dir);
-    while ((entry = readdir(dir)) != NULL) {
+    while (!found && (entry = readdir(dir)) != NULL) {
         AUTO_FREE char *path = xasprintf("%s/%s", directory, entry->d_name);
         struct buf content;
 
         if (entry->d_name[0] == '.')
             continue;
         if (entry->d_type == DT_DIR) {
-            check_no_bytes(path, bytes);
+            found = file_with_bytes(path, bytes);
             continue;
         }
         buf_init(&content, 64 << 20);
         assert_int_equal(file_read(path, &content, NULL), 0);
         if (memmem(buf_text(&content), content.len, bytes, strlen(bytes)))
-            fail_msg("%s still holds \"%s\"", path, bytes);
+            found = xstrdup(path);
         buf_deinit(&content);
     }
     closedir(dir);
+    return found;
 }
 
-static bool holds_bytes(const char *directory, const char *bytes)
+static void check_bytes(const struct lab *lab, const char *bytes, bool are_there)
 {
-    AUTO_FREE char *path = xasprintf("%s/threadkeeper.db-wal", directory);
-    struct buf content;
-    bool holds;
+    AUTO_FREE char *path = file_with_bytes(lab->directory, bytes);
 
-    buf_init(&content, 64 << 20);
-    assert_int_equal(file_read(path, &content, NULL), 0);
-    holds = memmem(buf_text(&content), content.len, bytes, strlen(bytes)) != NULL;
-    buf_deinit(&content);
-    return holds;
+    if (!path == are_there)
+        fail_msg("%s holds \"%s\"", path ? path : "no file", bytes);
 }
 
 static void set_fact(struct lab *lab, const char *user, const char *name, const char *value,
@@ -197,7 +204,7 @@ static void a_conversation_goes_with_all_that_hangs_on_it(void)
     AUTO_BUF struct buf receipt = { 0 };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     converse(&lab, "U1:C1:1", said, ARRAY_LEN(said));
     lab_say(&lab, "U1:C1:2", "other", "200.1", "things");
@@ -208,7 +215,7 @@ static void a_conversation_goes_with_all_that_hangs_on_it(void)
         memory_field_set(lab.memory, "U1:C1:1", "topic", "\"" SECRET "\"", 0, &err), 0);
     assert_int_equal(memory_answer_keep(lab.memory, "U1", "id", "U1:C1:1", SECRET, 60000, &err),
                      0);
-    CHECK_INT(holds_bytes(lab.directory, SECRET), true, "it was on the disk");
+    check_bytes(&lab, SECRET, true);
 
     forgotten = forget(&lab, &what);
     CHECK_INT(forgotten.conversations, 1, "whole");
@@ -219,7 +226,7 @@ static void a_conversation_goes_with_all_that_hangs_on_it(void)
                "1 kept answer",
                "the receipt");
     memory_forgotten_deinit(&forgotten);
-    check_no_bytes(lab.directory, SECRET);
+    check_bytes(&lab, SECRET, false);
     check_stored(&lab, "U1:C1:1", "", "erased");
     check_stored(&lab, "U1:C1:2", "other|things", "another conversation");
     check_facts(&lab, "U1", "name");
@@ -235,12 +242,12 @@ static void what_waits_for_a_snapshot_is_erased_too(void)
     struct memory_forget what = { .key = "U1:C1:1" };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab.options.durability = MEMORY_DURABILITY_INTERVAL;
     lab_open(&lab);
     converse(&lab, "U1:C1:1", said, ARRAY_LEN(said));
     forget_quietly(&lab, &what);
-    check_no_bytes(lab.directory, SECRET);
+    check_bytes(&lab, SECRET, false);
     lab_restart(&lab);
     check_stored(&lab, "U1:C1:1", "", "nor does it come back");
     lab_remove(&lab);
@@ -253,7 +260,7 @@ static void a_pinned_conversation_loses_its_text_at_once(void)
     struct err err = { 0 };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     lab_say(&lab, "U1:C1:1", "the " SECRET, "100.1", "yes");
     conversation = lab_begin(&lab, "U1:C1:1");
@@ -283,7 +290,7 @@ static void a_person_takes_along_only_what_is_theirs(void)
     struct err err = { 0 };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     converse(&lab, "*:C1:1", shared, ARRAY_LEN(shared));
     converse(&lab, "U2:C1:2", others, ARRAY_LEN(others));
@@ -324,7 +331,7 @@ static void a_person_may_forget_in_one_conversation_only(void)
     struct memory_forget what = { .key = "*:C1:1", .user = "U1" };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     converse(&lab, "*:C1:1", shared, ARRAY_LEN(shared));
     lab_say(&lab, "U1:C1:3", "elsewhere", "6.1", "yes");
@@ -352,7 +359,7 @@ static void what_was_said_before_a_time_goes_everywhere(void)
     struct memory_forgotten forgotten;
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     converse(&lab, "U1:C1:1", mixed, ARRAY_LEN(mixed));
     converse(&lab, "U2:C1:2", old, ARRAY_LEN(old));
@@ -365,6 +372,30 @@ static void what_was_said_before_a_time_goes_everywhere(void)
     lab_remove(&lab);
 }
 
+static void a_fact_is_learnt_again_from_what_is_left(void)
+{
+    static const struct said said[] = { { "U1", "My name is Ann.", "1.1", 0 },
+                                        { "", "hello", NULL, 0 },
+                                        { "U1", "My name is Bea.", "2.1", 0 },
+                                        { "", "hello again", NULL, 0 } };
+    struct memory_forget what = { .channel = "C1", .slack_ts = "2.1", .user = "U1" };
+    struct buf out;
+    struct lab lab;
+
+    prepare(&lab);
+    lab_open(&lab);
+    converse(&lab, "U1:C1:2.1", said, ARRAY_LEN(said));
+    set_fact(&lab, "U1", "name", "\"Bea\"", "U1:C1:2.1", 3);
+    forget_quietly(&lab, &what);
+    check_stored(&lab, "U1:C1:2.1", "My name is Ann.|hello", "what is left");
+    check_facts(&lab, "U1", "name");
+    buf_init(&out, 4096);
+    assert_int_equal(person_append_context(lab.memory, "U1", &out, NULL), 0);
+    CHECK_HOLDS(buf_text(&out), "Ann", "as it was before");
+    buf_deinit(&out);
+    lab_remove(&lab);
+}
+
 static void many_conversations_are_forgotten_page_by_page(void)
 {
     struct memory_forget what = { .user = "U1" };
@@ -372,7 +403,7 @@ static void many_conversations_are_forgotten_page_by_page(void)
     struct lab lab;
     char key[32];
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     for (int i = 0; i < 600; i++) {
         snprintf(key, sizeof(key), "U1:C1:%d", i);
@@ -408,7 +439,7 @@ static void a_message_goes_with_the_answer_to_it_alone(void)
     };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     converse(&lab, "U1:C1:1.1", said, ARRAY_LEN(said));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -432,7 +463,7 @@ static void copies_in_threads_go_with_the_original(void)
     struct err err = { 0 };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     lab_say(&lab, "D1", "first", "1.1", "one");
     lab_say(&lab, "D1", "second", "2.1", "two");
@@ -482,7 +513,7 @@ static void the_ledger_keeps_its_rows_without_text(void)
     struct lab lab;
     char text[32];
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         snprintf(text, sizeof(text), "%zu.1", i + 1);
@@ -512,7 +543,7 @@ static void the_ledger_keeps_its_rows_without_text(void)
     CHECK_INT(stats.pending, 1, "the one that runs");
     CHECK_INT(lab_record_as(&lab, lab_entry("1.1", "1.1", ""), false, false, NULL),
               LEDGER_DUPLICATE, "still known");
-    check_no_bytes(lab.directory, "we use JWT");
+    check_bytes(&lab, "we use JWT", false);
 
     what.is_alone = true;
     lab_record_new(&lab, "9.1", "9.1");
@@ -530,7 +561,7 @@ static void without_a_daemon_what_runs_goes_as_well(void)
     struct lab lab;
     int64_t id;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     id = lab_record_new(&lab, "1.1", "1.1");
     assert_int_equal(memory_mark_running(lab.memory, &id, 1, "run-1", NULL), 0);
@@ -551,7 +582,7 @@ static void a_command_that_waits_is_left_alone(void)
     struct lab lab;
     int64_t id;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     entry->kind = LEDGER_KIND_COMMAND;
     assert_int_equal(lab_record_as(&lab, entry, false, false, &id), LEDGER_NEW);
@@ -571,7 +602,7 @@ static void to_forget_nothing_in_particular_is_refused(void)
     struct err err = { 0 };
     struct lab lab;
 
-    lab_prepare(&lab);
+    prepare(&lab);
     lab_open(&lab);
     CHECK_INT(memory_forget(lab.memory, &nothing, &forgotten, &err), -1, "not everything");
     CHECK_INT(err.kind, ERR_INPUT, "said so");
@@ -581,16 +612,39 @@ static void to_forget_nothing_in_particular_is_refused(void)
     lab_remove(&lab);
 }
 
-TEST_MAIN(TEST(a_conversation_goes_with_all_that_hangs_on_it),
-          TEST(what_waits_for_a_snapshot_is_erased_too),
-          TEST(a_pinned_conversation_loses_its_text_at_once),
-          TEST(a_person_takes_along_only_what_is_theirs),
-          TEST(a_person_may_forget_in_one_conversation_only),
-          TEST(what_was_said_before_a_time_goes_everywhere),
-          TEST(many_conversations_are_forgotten_page_by_page),
-          TEST(a_message_goes_with_the_answer_to_it_alone),
-          TEST(copies_in_threads_go_with_the_original),
-          TEST(the_ledger_keeps_its_rows_without_text),
-          TEST(without_a_daemon_what_runs_goes_as_well),
-          TEST(a_command_that_waits_is_left_alone),
-          TEST(to_forget_nothing_in_particular_is_refused))
+static int with_sqlite(void **state)
+{
+    (void)state;
+    store_kind = MEMORY_STORE_SQLITE;
+    return 0;
+}
+
+static int with_files(void **state)
+{
+    (void)state;
+    store_kind = MEMORY_STORE_FILES;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_conversation_goes_with_all_that_hangs_on_it),
+        TEST(what_waits_for_a_snapshot_is_erased_too),
+        TEST(a_pinned_conversation_loses_its_text_at_once),
+        TEST(a_person_takes_along_only_what_is_theirs),
+        TEST(a_person_may_forget_in_one_conversation_only),
+        TEST(what_was_said_before_a_time_goes_everywhere),
+        TEST(a_fact_is_learnt_again_from_what_is_left),
+        TEST(many_conversations_are_forgotten_page_by_page),
+        TEST(a_message_goes_with_the_answer_to_it_alone),
+        TEST(copies_in_threads_go_with_the_original),
+        TEST(the_ledger_keeps_its_rows_without_text),
+        TEST(without_a_daemon_what_runs_goes_as_well),
+        TEST(a_command_that_waits_is_left_alone),
+        TEST(to_forget_nothing_in_particular_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("in the database", tests, with_sqlite, NULL) +
+           cmocka_run_group_tests_name("in files", tests, with_files, NULL);
+}

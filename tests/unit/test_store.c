@@ -60,13 +60,13 @@ static void works_without_a_store(void **state)
     lab.options.durability = MEMORY_DURABILITY_INTERVAL;
     lab_open(&lab);
     lab_record_new(&lab, "Ev1", "1.1");
-    lab_say(&lab, "k", "q", "", "a");
+    lab_say(&lab, "k", "q", "", "forty-two");
     text = lab_context(&lab, "k");
-    CHECK_HOLDS(text, "You: a\n", "remembered in RAM");
+    CHECK_HOLDS(text, "forty-two", "remembered in RAM");
     assert_int_equal(memory_conversation_reset(lab.memory, "k", NULL), 0);
     lab_restart(&lab);
     after = lab_context(&lab, "k");
-    CHECK_TEXT(after, "", "and only there");
+    assert_null(strstr(after, "forty-two")); /* and only there */
     CHECK_INT(lab_record_as(&lab, lab_entry("Ev1", "", ""), false, false, NULL),
               LEDGER_DUPLICATE, "the ledger is on the disk all the same");
     lab_remove(&lab);

@@ -335,6 +335,20 @@ static void a_refused_one_changes_nothing(void)
     lab_remove(&lab);
 }
 
+static void a_bare_number_is_pinned_with_the_words_before_it(void)
+{
+    struct summary_work work;
+    AUTO_BUF struct buf pinned = { 0 };
+
+    init_work(&work);
+    buf_append_text(&work.turns,
+                    "U1: Well, the session lives for 20 minutes. 8443 is the port.\n");
+    buf_init(&pinned, SUMMARY_PINNED_MAX_BYTES);
+    summary_pin(&work, "src/part1.c is built by make.", &pinned);
+    CHECK_TEXT(buf_text(&pinned), "session lives for 20 minutes\n8443\n", "with its lead");
+    summary_work_deinit(&work);
+}
+
 static void what_was_dropped_is_pinned_and_only_that(void)
 {
     struct summary_work work;
@@ -424,6 +438,45 @@ static void what_changed_meanwhile_gets_no_summary(void)
         summary_work_deinit(&work);
         lab_remove(&lab);
     }
+}
+
+/* Somebody begins afresh in the very moment between the proof and the commit. */
+static const struct store_ops *real_ops;
+
+static int apply_behind_a_reset(struct store *store, struct db *db,
+                                struct store_mutation *mutations, size_t count, struct err *err)
+{
+    struct store_mutation reset = { .kind = STORE_SET_WINDOW, .key = KEY, .seq = 9 };
+
+    if (mutations[0].kind == STORE_SET_SUMMARY &&
+        real_ops->apply(store, db, &reset, 1, err) < 0)
+        return -1;
+    return real_ops->apply(store, db, mutations, count, err);
+}
+
+static void who_begins_afresh_at_the_last_moment_wins(void)
+{
+    struct lab lab;
+    struct summary_work work = { 0 };
+    struct store_ops racing;
+    struct err err = { 0 };
+
+    open_lab(&lab);
+    talk(&lab, 1, 4);
+    assert_true(find_work(&lab, &work));
+    if (!lab.memory)
+        return;
+    real_ops = lab.memory->store->ops;
+    racing = *real_ops;
+    racing.apply = apply_behind_a_reset;
+    lab.memory->store->ops = &racing;
+    assert_int_equal(set_summary(&lab, &work, "src/part1.c is built by make.", &err), -1);
+    lab.memory->store->ops = real_ops;
+    assert_int_equal(err.kind, ERR_TEMP);
+    assert_int_equal(stored(&lab).count, 0);
+    assert_int_equal(in_ram(&lab).count, 0);
+    summary_work_deinit(&work);
+    lab_remove(&lab);
 }
 
 static void a_conversation_with_a_hole_is_summarized_as_well(void)
@@ -541,7 +594,9 @@ TEST_MAIN(
     TEST(one_that_is_longer_than_what_it_replaces_is_refused),
     TEST(a_long_one_is_cut_at_the_end_of_a_sentence), TEST(a_refused_one_changes_nothing),
     TEST(what_was_dropped_is_pinned_and_only_that),
+    TEST(a_bare_number_is_pinned_with_the_words_before_it),
     TEST(what_changed_meanwhile_gets_no_summary),
+    TEST(who_begins_afresh_at_the_last_moment_wins),
     TEST(a_conversation_with_a_hole_is_summarized_as_well),
     TEST(turns_that_came_meanwhile_do_not_matter), TEST(a_fresh_start_is_summarized_alone),
     TEST(the_prompt_keeps_data_apart_from_what_it_asks), TEST(what_is_extracted_is_accepted))
