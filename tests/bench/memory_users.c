@@ -179,7 +179,7 @@ int bench_users(const struct bench_size *size)
     total_us = run_users(memory, users);
     for (int i = 0; i < USERS; i++) {
         failures += users[i].failures;
-        memcpy(&took_us[i * USER_TURNS], users[i].took_us, sizeof(users[i].took_us));
+        memcpy(&took_us[(size_t)i * USER_TURNS], users[i].took_us, sizeof(users[i].took_us));
     }
     /* Two figures: the time until all are served is no user's latency. */
     report_row(&(struct report_row){ .figure = "all of them served, three turns each",
