@@ -15,7 +15,6 @@
 #include "bot/cmd_memory.h"
 #include "bot/wiring.h"
 
-#define AT_DIGITS 16             /* seconds with microseconds, as they were written */
 #define AT_MAX_S  253402300799.0 /* the year 9999 */
 #define BAD_SHOWN 20             /* of the lines that --skip-bad passes over */
 
@@ -98,10 +97,8 @@ struct exporting {
 static bool export_turn(void *context, const struct memory_turn *turn)
 {
     struct exporting *exporting = context;
-    json_auto_t *object = memory_turn_json(exporting->key, turn);
-    AUTO_FREE char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(AT_DIGITS));
 
-    memory_put(exporting->call, text ? text : "{}");
+    memory_put_json(exporting->call, memory_turn_json(exporting->key, turn));
     memory_put(exporting->call, "\n");
     memory_progress_show(&exporting->progress, ++exporting->done, exporting->total);
     return memory_out_is_open(exporting->call);
