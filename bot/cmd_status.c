@@ -69,16 +69,19 @@ static int print_human(const char *text, struct err *err)
     json_int_t running;
     json_int_t conversations;
     json_int_t bytes;
+    json_int_t quarantined = 0;
+    int damaged = 0;
     int ready;
     char up[32];
 
     if (!root || json_unpack_ex(root, &why, 0,
                                 "{s:s, s:b, s:I, s:{s:s, s:s}, s:o, s:{s:I, s:I},"
-                                " s:{s:s, s:I, s:I}}",
+                                " s:{s:s, s:I, s:I, s?I, s?b}}",
                                 "version", &version, "ready", &ready, "uptime_ms", &uptime_ms,
                                 "slack", "team", &team, "user", &user, "links", &links, "queue",
                                 "waiting", &waiting, "running", &running, "memory", "mode",
-                                &mode, "conversations", &conversations, "bytes", &bytes) != 0)
+                                &mode, "conversations", &conversations, "bytes", &bytes,
+                                "quarantined", &quarantined, "damaged", &damaged) != 0)
         return err_set(err, ERR_REMOTE, "cannot read the daemon's answer: %s", why.text);
     printf("threadkeeper %s, %s, up for %s\n", version, ready ? "ready" : "NOT ready",
            clock_human(uptime_ms, up));
@@ -88,6 +91,14 @@ static int print_human(const char *text, struct err *err)
            (int64_t)waiting);
     printf("  memory    %s, %" PRId64 " conversations at hand, %" PRId64 " KiB\n", mode,
            (int64_t)conversations, (int64_t)bytes / 1024);
+    if (damaged)
+        printf(
+            "            THE DATABASE IS DAMAGED: the next start moves it aside and keeps what "
+            "reads\n");
+    if (quarantined)
+        printf("            damaged databases moved aside: %" PRId64
+               " (threadkeeper.db.damaged-*; the log says what was salvaged)\n",
+               (int64_t)quarantined);
     return 0;
 }
 

@@ -40,7 +40,8 @@ static json_t *memory_json(struct app *app)
 
     figures_get(app->memory, app->metrics, &figures);
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I}",
+        "{s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I,"
+        " s:I, s:b}",
         "mode", app->config->memory.store == CONFIG_STORE_NONE ? "none" : "full",
         "conversations", (json_int_t)memory->conversations, "bytes", (json_int_t)memory->bytes,
         "hits", (json_int_t)memory->hits, "misses", (json_int_t)memory->misses, "hit_percent",
@@ -51,7 +52,8 @@ static json_t *memory_json(struct app *app)
         "contexts_with_summary", (json_int_t)figures.summarized, "summaries_made",
         (json_int_t)figures.summaries, "answer_cache", app->config->agent.cache_ttl_ms > 0,
         "answers_hit", (json_int_t)figures.answers_hit, "answers_missed",
-        (json_int_t)figures.answers_missed, "rate_limited", (json_int_t)figures.rate_limited);
+        (json_int_t)figures.answers_missed, "rate_limited", (json_int_t)figures.rate_limited,
+        "quarantined", (json_int_t)memory->quarantined, "damaged", (int)memory->is_damaged);
 }
 
 static json_t *status_json(struct app *app)
@@ -76,6 +78,12 @@ static void update_gauges(struct app *app)
     memory_get_stats(app->memory, &memory);
     metric_set(metrics_gauge(app->metrics, "ledger_pending", "", "Messages not answered yet."),
                memory.pending);
+    metric_set(metrics_gauge(app->metrics, "memory_quarantined", "",
+                             "Damaged databases that were moved aside and still lie there."),
+               memory.quarantined);
+    metric_set(metrics_gauge(app->metrics, "memory_damaged", "",
+                             "1: damage was found, the next start moves the database aside."),
+               memory.is_damaged);
     metric_set(metrics_gauge(app->metrics, "uptime_seconds", "", "Seconds since the start."),
                (clock_now_ms() - app->started_ms) / 1000);
 }

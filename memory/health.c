@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -205,14 +204,15 @@ static int try_open(const char *path, struct db **ret_db, struct err *err)
 
 static int64_t count_quarantined(const char *path)
 {
-    AUTO_FREE char *copy = xstrdup(path);
-    AUTO_FREE char *name_copy = xstrdup(path);
-    AUTO_FREE char *prefix = with(basename(name_copy), DAMAGED);
-    DIR *directory = opendir(dirname(copy));
+    const char *slash = strrchr(path, '/');
+    AUTO_FREE char *folder = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+    AUTO_FREE char *prefix = with(slash ? slash + 1 : path, DAMAGED);
+    DIR *directory = opendir(folder);
     struct dirent *entry;
     int64_t count = 0;
 
-    while (directory && (entry = readdir(directory))) {
+    while (directory &&
+           (entry = readdir(directory))) { /* NOLINT(concurrency-mt-unsafe): own DIR */
         size_t len = strlen(entry->d_name);
 
         if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&

@@ -149,7 +149,7 @@ static int copy_by_rowid(struct copying *copying)
     int64_t place = -1;
 
     for (;;) {
-        int64_t edge = place;
+        int64_t edge;
         int64_t stride = 1;
         bool any = false;
         int rc = copy_between(copying, place, INT64_MAX, false, &place, &any);

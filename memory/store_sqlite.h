@@ -36,7 +36,7 @@ int sqlite_find(struct db *db, const char *key, int64_t *ret_id, struct store_he
                 struct err *err);
 
 /* The functions of struct store_ops. */
-int sqlite_load(struct store *store, const char *key, size_t max_turns, store_turn_fn on_turn,
+int sqlite_load(struct store *base, const char *key, size_t max_turns, store_turn_fn on_turn,
                 void *context, struct store_head *ret_head, struct err *err);
 int sqlite_history(struct store *store, const char *key, const struct store_range *range,
                    store_visit_turn_fn visit, void *context, struct err *err);
@@ -52,8 +52,8 @@ int sqlite_items(struct store *store, const char *user, enum store_item_kind kin
                  store_item_fn visit, void *context, struct err *err);
 int sqlite_values(struct store *store, const char *key, bool is_pattern, const char *after,
                   size_t limit, store_value_fn visit, void *context, struct err *err);
-int sqlite_stats(struct store *store, struct store_stats *ret_stats, struct err *err);
-int sqlite_backup(struct store *store, const char *path,
+int sqlite_stats(struct store *base, struct store_stats *ret_stats, struct err *err);
+int sqlite_backup(struct store *base, const char *path,
                   void (*progress)(void *context, int64_t done, int64_t total), void *context,
                   struct err *err);
 

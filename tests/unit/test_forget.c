@@ -21,6 +21,12 @@ static void prepare(struct lab *lab)
     lab->options.learns_profile = true;
 }
 
+static struct store *store_of(const struct lab *lab)
+{
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): lab_open() fails before that */
+    return lab->memory->store;
+}
+
 /* ---- a memory to forget in --------------------------------------------------------------- */
 
 struct said {
@@ -64,7 +70,7 @@ static bool note_turn(void *context, const struct memory_turn *turn)
 /* The texts in the store, joined; freed by the caller. */
 static char *stored(struct lab *lab, const char *key)
 {
-    struct store *store = lab->memory->store;
+    struct store *store = store_of(lab);
     struct store_range range = { 0 };
     struct err err = { 0 };
     struct buf out;
@@ -165,7 +171,7 @@ static bool note_item(void *context, const struct store_item *item)
 
 static void check_facts(struct lab *lab, const char *user, const char *want)
 {
-    struct store *store = lab->memory->store;
+    struct store *store = store_of(lab);
     struct buf out;
 
     buf_init(&out, 4096);

@@ -49,6 +49,7 @@ static struct vault *open_vault(const char *directory, const char *digits, char 
     struct vault *vault = NULL;
     struct err err = { 0 };
 
+    free(*ret_path);
     *ret_path = xasprintf("%s/key", directory);
     unlink(*ret_path);
     assert_int_equal(file_write(*ret_path, digits, strlen(digits), 0600, NULL), 0);
