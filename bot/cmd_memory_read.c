@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "bot/cmd_memory.h"
+#include "bot/memory_line.h"
 #include "memory/fields.h"
 
 #define LIST_ON_TERMINAL 100
