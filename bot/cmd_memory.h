@@ -105,10 +105,13 @@ const char *memory_word_or_stdin(const struct memory_call *call, size_t index,
 
 /* Lines of a file or of stdin, each bounded. */
 struct memory_lines {
-    FILE *file;
+    int fd;
     const char *name;
     struct buf line;
     int64_t number; /* of the line, from 1 */
+    size_t block_at;
+    size_t block_len;
+    char block[65536]; /* read, and not yet in a line from block_at on */
 };
 /* "-" or NULL is stdin. Close with memory_lines_close(), safe on a zeroed struct. */
 int memory_lines_open(struct memory_lines *lines, const char *path, struct err *err);

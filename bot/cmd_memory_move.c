@@ -318,11 +318,11 @@ static int import_lines(struct importing *importing, struct err *err)
     return rc;
 }
 
-static int64_t size_of(FILE *file)
+static int64_t size_of(int fd)
 {
     struct stat info;
 
-    return fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
 static void print_imported(const struct importing *importing, int64_t turns, int64_t skipped)
@@ -347,7 +347,7 @@ int memory_import_verb(struct memory_call *call)
 
     if (memory_lines_open(&importing.lines, memory_word(call, 0), &err) < 0)
         return memory_say_failed(call, &err);
-    importing.total_bytes = size_of(importing.lines.file);
+    importing.total_bytes = size_of(importing.lines.fd);
     importing.import = memory_import_begin(call->memory);
     memory_progress_begin(&importing.progress, "importing");
     rc = import_lines(&importing, &err);

@@ -254,6 +254,6 @@ void commands_append_quoted(struct buf *out, const char *text)
 
     buf_append_char(out, '`');
     for (size_t i = 0; i < cut; i++)
-        buf_append_char(out, text[i] == '`' ? '\'' : text[i] == '\n' ? ' ' : text[i]);
+        buf_append(out, text[i] == '`' ? "'" : text[i] == '\n' ? " " : text + i, 1);
     buf_append_text(out, cut < len ? "...`" : "`");
 }

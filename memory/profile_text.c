@@ -264,7 +264,13 @@ static const char *word_end(const struct reader *reader)
 static void append_folded(struct buf *bytes, ucs4_t c)
 {
     uint8_t encoded[6];
-    int width = u8_uctomb(encoded, uc_tolower(c), sizeof(encoded));
+    int width;
+
+    if (c < 0x80) {
+        buf_append_char(bytes, (char)tolower((int)c));
+        return;
+    }
+    width = u8_uctomb(encoded, uc_tolower(c), sizeof(encoded));
 
     buf_append(bytes, encoded, width > 0 ? (size_t)width : 0);
 }
@@ -278,9 +284,13 @@ static void describe(struct token *word, const char *at, const char *end)
     word->is_plain = true;
     for (const char *c = at; c < end; c += width) {
         ucs4_t character = peek(c, end, &width);
-        bool is_cased = uc_toupper(character) != uc_tolower(character);
-        bool is_capital =
-            is_letter(character) && (is_cased ? uc_tolower(character) != character
+        bool is_ascii = character < 0x80;
+        bool is_cased =
+            is_ascii ? isalpha((int)character) : uc_toupper(character) != uc_tolower(character);
+        bool is_capital = is_ascii
+                              ? isupper((int)character)
+                              : is_letter(character) &&
+                                    (is_cased ? uc_tolower(character) != character
                                               : !uc_is_general_category(character, UC_MARK));
 
         if (c == at)
@@ -448,4 +458,38 @@ void profile_text_deinit(struct profile_text *text)
     free(text->tokens);
     buf_deinit(&text->bytes);
     *text = (struct profile_text){ 0 };
+}
+
+/* ---- sentences --------------------------------------------------------------------------- */
+
+bool sentence_has_word(const struct sentence *sentence, size_t at)
+{
+    return at < sentence->end && sentence->tokens[at].kind == TOKEN_WORD;
+}
+
+bool sentence_word_is(const struct sentence *sentence, size_t at, enum profile_words list)
+{
+    return sentence_has_word(sentence, at) &&
+           profile_word_is(list, sentence->tokens[at].folded);
+}
+
+char *sentence_join(const struct sentence *sentence, size_t from, size_t to)
+{
+    AUTO_BUF struct buf value = { 0 };
+
+    buf_init(&value, PROFILE_VALUE_MAX_BYTES);
+    for (size_t i = from; i < to; i++) {
+        if (i > from)
+            buf_append_char(&value, ' ');
+        buf_append_text(&value, sentence->tokens[i].text);
+    }
+    return value.overflowed || !value.len ? NULL : buf_take(&value);
+}
+
+bool profile_ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+    size_t end_len = strlen(end);
+
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }

@@ -1,13 +1,9 @@
 /* The words that profile.c knows, each list a text with a blank around each. */
 #include "memory/profile_parts.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-
-#define WORD_MAX 40 /* none of ours is longer */
 
 static const char no_name[] =
     " a aber able about above absolutely across actually admin afk afraid african after "
@@ -214,12 +210,13 @@ static const char *const lists[] = {
 
 bool profile_word_is(enum profile_words list, const char *folded)
 {
-    char wanted[WORD_MAX + 3];
+    size_t len = strlen(folded);
 
-    if (!*folded || strlen(folded) > WORD_MAX)
-        return false;
-    snprintf(wanted, sizeof(wanted), " %s ", folded);
-    return strstr(lists[list], wanted);
+    for (const char *at = lists[list]; len && (at = strstr(at, folded)); at += len) {
+        if (at[-1] == ' ' && at[len] == ' ')
+            return true;
+    }
+    return false;
 }
 
 /* ---- technical terms --------------------------------------------------------------------- */
@@ -441,22 +438,36 @@ static const struct profile_term terms[] = {
     { "wordpress", "WordPress", false },
     { "yaml", "YAML", true },
     { "zig", "Zig", false },
+    { NULL, NULL, false },
 };
 
-static int compare_term(const void *key, const void *element)
+const struct profile_term *profile_terms_from(const char *folded)
 {
-    return strcmp(key, ((const struct profile_term *)element)->folded);
+    size_t low = 0;
+    size_t high = ARRAY_LEN(terms) - 1;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(terms[middle].folded, folded) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return &terms[low];
 }
 
 const struct profile_term *profile_find_term(const char *folded)
 {
-    return bsearch(folded, terms, ARRAY_LEN(terms), sizeof(terms[0]), compare_term);
+    const struct profile_term *term = profile_terms_from(folded);
+
+    return term->folded && strcmp(term->folded, folded) == 0 ? term : NULL;
 }
 
 size_t profile_term_number(const struct profile_term *term)
 {
     /* Spellings of one thing count as one: the first row that has it. */
-    for (size_t i = 0; i < ARRAY_LEN(terms); i++) {
+    for (size_t i = 0; terms[i].folded; i++) {
         if (strcmp(terms[i].spelling, term->spelling) == 0)
             return i;
     }

@@ -371,12 +371,9 @@ static void every_term_is_found(void)
         if (!name)
             break;
         folded = xstrdup(name);
-        for (char *c = folded; *c; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+        profile_fold(folded);
         term = profile_find_term(folded);
-        if (!term)
-            fail_msg("%s is not found: its list is not sorted", name);
-        CHECK_TEXT(term->spelling, name, "its spelling");
+        CHECK_TEXT(term ? term->spelling : NULL, name, "found, so the list is sorted");
     }
 }
 
