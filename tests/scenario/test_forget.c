@@ -308,6 +308,8 @@ static void stats_tell_each_their_own_and_admins_all(void **state)
     CHECK_HOLDS(text, "- 2 questions, on average ", "contexts");
     CHECK_HOLDS(text, "- in RAM: 1 conversation", "the one at hand");
     daemon_wait_metric(h, "contexts_total", 2);
+    CHECK_HOLDS(run_threadkeeper(h, "", "status", NULL).out, "2 questions with ",
+                "the same, by status");
     check_no_violations(h);
 }
 
