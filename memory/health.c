@@ -103,10 +103,14 @@ static int quarantine(const char *path, const char *why, struct err *err)
 
     for (size_t i = 0; i < ARRAY_LEN(rest); i++)
         unlink_with(fresh, rest[i]);
-    if (link_aside(path, &aside, err) < 0 || link_log(path, aside, err) < 0)
+    if (link_aside(path, &aside, err) < 0)
         return -1;
-    if (salvage_copy(aside, fresh, &salvaged, err) < 0)
+    if (link_log(path, aside, err) < 0 || salvage_copy(aside, fresh, &salvaged, err) < 0) {
+        /* Whoever starts us again and again shall not find a name for each time. */
+        for (size_t i = 0; i < ARRAY_LEN(rest); i++)
+            unlink_with(aside, rest[i]);
         return err_wrap(err, "%s is damaged (%s)", path, why);
+    }
     unlink_with(aside, "-shm");
     unlink_with(path, "-wal");
     unlink_with(path, "-shm");

@@ -316,8 +316,57 @@ static void a_visitor_leaves_a_damaged_file_alone(void)
     assert_int_equal(file_remove_tree(lab.directory, NULL), 0);
 }
 
+/* Whatever happens to the file: the bot starts, and what it starts with is sound. */
+static void starts_whatever_is_spoilt(void)
+{
+    struct lab lab;
+    struct buf sound;
+    AUTO_FREE char *path = NULL;
+    unsigned state = 20261121;
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    path = database_path(&lab);
+    fill(&lab, 6, 10);
+    lab_record_new(&lab, "Ev1", "1.1");
+    lab_close(&lab);
+    buf_init(&sound, 16 << 20);
+    assert_int_equal(file_read(path, &sound, NULL), 0);
+
+    for (int round = 0; round < 40; round++) {
+        AUTO_FREE char *damaged = NULL;
+
+        unlink(path);
+        assert_int_equal(file_write(path, sound.data, sound.len, 0600, NULL), 0);
+        for (int i = 0; i <= round; i++) {
+            char bytes[64];
+
+            for (size_t j = 0; j < sizeof(bytes); j++)
+                bytes[j] = (char)((state = state * 1664525 + 1013904223) >> 24);
+            state = state * 1664525 + 1013904223;
+            /* Heads of pages hurt most: every other one. */
+            overwrite(path,
+                      i % 2 ? (int64_t)(state % (sound.len / PAGE_BYTES)) * PAGE_BYTES
+                            : (int64_t)(state % (sound.len - sizeof(bytes))),
+                      bytes, sizeof(bytes));
+        }
+        mark_suspect(&lab);
+        lab_open(&lab);
+        lab_say(&lab, "new", "q", "", "a");
+        lab_close(&lab);
+        CHECK_INT(ask(path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check"
+                            " <> 'ok'"),
+                  0, "sound");
+        damaged = find_damaged(&lab, "");
+        if (damaged)
+            unlink(damaged);
+    }
+    buf_deinit(&sound);
+    assert_int_equal(file_remove_tree(lab.directory, NULL), 0);
+}
+
 TEST_MAIN(TEST(a_file_that_is_no_database_is_moved_aside), TEST(what_reads_is_kept),
           TEST(the_log_goes_along),
           TEST(damage_that_shows_while_running_is_seen_to_at_the_next_start),
           TEST(a_missing_table_is_damage), TEST(a_suspicion_that_is_wrong_changes_nothing),
-          TEST(a_visitor_leaves_a_damaged_file_alone))
+          TEST(a_visitor_leaves_a_damaged_file_alone), TEST(starts_whatever_is_spoilt))
