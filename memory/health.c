@@ -103,6 +103,7 @@ static int quarantine(const char *path, const char *why, struct err *err)
 
     for (size_t i = 0; i < ARRAY_LEN(rest); i++)
         unlink_with(fresh, rest[i]);
+    unlink_with(fresh, SALVAGE_HEAD);
     if (link_aside(path, &aside, err) < 0)
         return -1;
     if (link_log(path, aside, err) < 0 || salvage_copy(aside, fresh, &salvaged, err) < 0) {

@@ -3,10 +3,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "memory/db.h"
+#include "memory/salvage_head.h"
 #include "memory/schema.h"
 
 #define LOG_MODULE "memory.salvage"
@@ -261,7 +263,7 @@ static int64_t count(struct db *db, const char *sql)
 
 static int copy_all(sqlite3 *from, struct db *to, struct salvaged *salvaged, struct err *err)
 {
-    for (size_t i = 0; i < schema_tables_count; i++) {
+    for (size_t i = 0; from && i < schema_tables_count; i++) {
         int64_t rows = 0;
 
         if (copy_table(from, to, schema_tables[i], &rows, &salvaged->holes, err) < 0)
@@ -280,24 +282,57 @@ static int copy_all(sqlite3 *from, struct db *to, struct salvaged *salvaged, str
     return 0;
 }
 
-int salvage_copy(const char *from_path, const char *to_path, struct salvaged *ret_salvaged,
-                 struct err *err)
+/* NULL when not even the list of its tables reads. A schema that is damaged in one place is
+ * read in the others. */
+static sqlite3 *open_damaged(const char *path)
 {
-    struct salvaged salvaged = { 0 };
-    struct db *to = NULL;
     sqlite3 *from = NULL;
-    int rc;
+    sqlite3_stmt *tables = NULL;
+    bool reads;
 
-    if (db_open(to_path, DB_ROLE_WRITER, &to, err) < 0)
-        return -1;
-    /* A schema that is damaged in one place is read in the others. */
-    if (sqlite3_open_v2(from_path, &from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ==
+    if (sqlite3_open_v2(path, &from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ==
         SQLITE_OK)
         sqlite3_exec(from, "PRAGMA writable_schema=ON; PRAGMA cell_size_check=ON", NULL, NULL,
                      NULL);
-    rc = copy_all(from, to, &salvaged, err);
+    reads = sqlite3_prepare_v2(from, "SELECT 1 FROM sqlite_schema", -1, &tables, NULL) ==
+                SQLITE_OK &&
+            sqlite3_step(tables) == SQLITE_ROW;
+    sqlite3_finalize(tables);
+    if (reads)
+        return from;
+    sqlite3_close(from);
+    return NULL;
+}
+
+/* By a head that a new file lends. */
+static sqlite3 *open_with_head(const char *path, struct db *to, const char *to_path,
+                               const char *copy_path)
+{
+    struct err err = { 0 };
+
+    db_checkpoint(to, true);
+    if (salvage_lend_head(path, to_path, copy_path, &err) == 0)
+        return open_damaged(copy_path);
+    log_warn("nothing will be salvaged: %s", err.message);
+    return NULL;
+}
+
+int salvage_copy(const char *from_path, const char *to_path, struct salvaged *ret_salvaged,
+                 struct err *err)
+{
+    AUTO_FREE char *copy_path = xasprintf("%s" SALVAGE_HEAD, to_path);
+    struct salvaged salvaged = { 0 };
+    struct db *to = NULL;
+    sqlite3 *from = open_damaged(from_path);
+    int rc = db_open(to_path, DB_ROLE_WRITER, &to, err);
+
+    if (rc == 0 && !from)
+        from = open_with_head(from_path, to, to_path, copy_path);
+    if (rc == 0)
+        rc = copy_all(from, to, &salvaged, err);
     sqlite3_close(from);
     db_close(to);
+    unlink(copy_path);
     if (rc < 0)
         return -1;
     *ret_salvaged = salvaged;

@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 
+#define SALVAGE_HEAD ".head" /* behind to_path: a file that is there meanwhile */
+
 /* What was saved, and whether there were places that did not read. */
 struct salvaged {
     int64_t messages; /* of the ledger */

@@ -10,17 +10,17 @@
 #include "base/alloc.h"
 
 /* The file format (https://www.sqlite.org/fileformat2.html). */
-#define PAGE_BYTES        4096 /* SQLite's default, which we keep */
-#define AT_PAGE_SIZE      16
-#define AT_WRITE_VERSION  18 /* and 19: 1 without a log, 2 with */
-#define AT_PAGES          28
-#define AT_FREE_FIRST     32
-#define AT_FREE_COUNT     36
-#define AT_KIND           100 /* of the page as a b-tree's, behind the file's head */
-#define AT_CELLS          103
-#define AT_RIGHT_CHILD    108
-#define AT_CELL_POINTERS  112
-#define PAGE_TABLE        5
+#define PAGE_BYTES       4096 /* SQLite's default, which we keep */
+#define AT_PAGE_SIZE     16
+#define AT_WRITE_VERSION 18 /* and 19: 1 without a log, 2 with */
+#define AT_PAGES         28
+#define AT_FREE_FIRST    32
+#define AT_FREE_COUNT    36
+#define AT_KIND          100 /* of the page as a b-tree's, behind the file's head */
+#define AT_CELLS         103
+#define AT_RIGHT_CHILD   108
+#define AT_CELL_POINTERS 112
+#define PAGE_TABLE       5
 
 struct lending {
     int damaged;

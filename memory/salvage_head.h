@@ -1,8 +1,8 @@
 /*
  * salvage_head.h - a database whose first page is spoilt does not open at all, though the rest
- * of it may be whole. Where the tables begin is the same in every file of ours (with auto_vacuum
- * the roots stand in front, in the order in which the steps of schema.h make them), so a new
- * file can lend its head.
+ * of it may be whole. Where the tables begin is the same in every file of ours (with
+ * auto_vacuum the roots stand in front, in the order in which the steps of schema.h make them),
+ * so a new file can lend its head.
  *
  * Owns:    nothing.
  * Threads: startup.

@@ -182,6 +182,29 @@ static void what_reads_is_kept(void)
     assert_int_equal(file_remove_tree(lab.directory, NULL), 0);
 }
 
+/* The page without which SQLite opens nothing. */
+static void a_spoilt_head_is_lent_a_new_one(void)
+{
+    struct lab lab;
+    AUTO_FREE char *path = NULL;
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    path = database_path(&lab);
+    fill(&lab, 10, 30);
+    lab_record_new(&lab, "Ev1", "1.1");
+    lab_close(&lab);
+    spoil_page(path, 0);
+    lab_open(&lab);
+    check_quarantined(&lab, 1, "moved aside");
+    CHECK_INT(lab_record_as(&lab, lab_entry("Ev1", "1.1", ""), false, false, NULL),
+              LEDGER_DUPLICATE, "the ledger is known");
+    lab_close(&lab);
+    CHECK_INT(ask(path, "SELECT count(*) FROM turn"), 600, "all of them");
+    CHECK_INT(ask(path, "SELECT count(*) FROM conversation"), 10, "theirs");
+    assert_int_equal(file_remove_tree(lab.directory, NULL), 0);
+}
+
 /* Committed, but not yet copied from the log into the file. */
 static void the_log_goes_along(void)
 {
@@ -366,7 +389,7 @@ static void starts_whatever_is_spoilt(void)
 }
 
 TEST_MAIN(TEST(a_file_that_is_no_database_is_moved_aside), TEST(what_reads_is_kept),
-          TEST(the_log_goes_along),
+          TEST(a_spoilt_head_is_lent_a_new_one), TEST(the_log_goes_along),
           TEST(damage_that_shows_while_running_is_seen_to_at_the_next_start),
           TEST(a_missing_table_is_damage), TEST(a_suspicion_that_is_wrong_changes_nothing),
           TEST(a_visitor_leaves_a_damaged_file_alone), TEST(starts_whatever_is_spoilt))
