@@ -158,7 +158,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 
 fuzzers: $(FUZZERS)
 
-.PHONY: demo bench storm clients programs
+.PHONY: demo bench bench-recall bench-tokens storm clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) programs $(DEMO)
@@ -172,6 +172,16 @@ storm: ## kill a process that commits turns 200 times, and look for every one of
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) $B/tests/unit/test_storm
 	@STORM_ROUNDS=$${STORM_ROUNDS:-200} $B/tests/unit/test_storm
+
+bench-recall: ## measure what contexts recall: DATA=FILE, see tests/bench/README.md
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $B/tests/bench/bench_recall $B/threadkeeper
+	@$B/tests/bench/bench_recall $(DATA)
+
+bench-tokens: ## measure what contexts save; fails when they lose what is needed
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) $B/tests/bench/bench_tokens
+	@$B/tests/bench/bench_tokens
 
 clients: ## drive the Slack stand-in with Slack's own Node clients
 	@scripts/install-deps --dev

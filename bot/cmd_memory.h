@@ -105,10 +105,13 @@ const char *memory_word_or_stdin(const struct memory_call *call, size_t index,
 
 /* Lines of a file or of stdin, each bounded. */
 struct memory_lines {
-    FILE *file;
+    int fd;
     const char *name;
     struct buf line;
     int64_t number; /* of the line, from 1 */
+    size_t block_at;
+    size_t block_len;
+    char block[65536]; /* read, and not yet in a line from block_at on */
 };
 /* "-" or NULL is stdin. Close with memory_lines_close(), safe on a zeroed struct. */
 int memory_lines_open(struct memory_lines *lines, const char *path, struct err *err);
@@ -136,9 +139,6 @@ void memory_progress_end(struct memory_progress *progress); /* wipes it */
 
 const char *memory_role_name(enum memory_role role);
 bool memory_role_parse(const char *name, enum memory_role *ret_role);
-
-/* A turn as its line of an export: {"key","role","author","text","at",...}; new. */
-json_t *memory_turn_json(const char *key, const struct memory_turn *turn);
 
 /* A string; what is no UTF-8 in it is replaced. New. */
 json_t *memory_json_text(const char *text);

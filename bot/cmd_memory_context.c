@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "bot/cmd_memory.h"
+#include "bot/wiring.h"
 #include "memory/context.h"
 
 #define RECEIPT_MAX_BYTES (1U << 20)
@@ -75,23 +76,14 @@ static bool is_direct(const char *key)
 static struct memory_context_options options_of(const struct memory_call *call, const char *key,
                                                 const char *asker)
 {
-    const struct config *config = call->config;
+    struct memory_context_options options =
+        wiring_context_options(call->config, is_direct(key));
 
-    return (struct memory_context_options){
-        .budget_tokens =
-            call->args.budget ? call->args.budget : config->memory.context.budget_tokens,
-        .max_messages = config->memory.context.max_messages,
-        .verbatim_messages = config->memory.context.verbatim_messages,
-        .uses_summary = config->memory.context.summarizer != CONFIG_SUMMARIZER_OFF,
-        .uses_recall = config->memory.context.recall,
-        .uses_profile = config->memory.context.profile,
-        .name_authors = config->memory.scope != CONFIG_SCOPE_USER_THREAD,
-        .recalls_elsewhere =
-            config->memory.recall_scope == CONFIG_RECALL_USER && is_direct(key),
-        .session_ttl_ms = config->memory.session_ttl_ms,
-        .user = asker,
-        .now_wall_s = clock_wall_s(),
-    };
+    if (call->args.budget)
+        options.budget_tokens = call->args.budget;
+    options.user = asker;
+    options.now_wall_s = clock_wall_s();
+    return options;
 }
 
 static void put_json(struct asking *asking, const char *question, int64_t tokens)

@@ -182,6 +182,16 @@ static void say_preference(const struct command_call *call, const char *name, co
     free(wanted.value);
 }
 
+/* As it is kept. */
+static void spell_name(char *name)
+{
+    profile_fold(name);
+    for (char *c = name; *c; c++) {
+        if (*c == '-')
+            *c = '_';
+    }
+}
+
 static void set_preference(const struct command_call *call, const char *arguments,
                            struct buf *out)
 {
@@ -198,8 +208,7 @@ static void set_preference(const struct command_call *call, const char *argument
         say_failure(call, &err, out);
         return;
     }
-    for (char *c = name; *c; c++)
-        *c = *c == '-' ? '_' : *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    spell_name(name);
     say_preference(call, name, " is set.", out);
 }
 
@@ -216,8 +225,7 @@ static void forget_preference(const struct command_call *call, const char *argum
                              "all`.");
         return;
     }
-    for (char *c = name; *c; c++)
-        *c = *c == '-' ? '_' : *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    spell_name(name);
     count = memory_delete_preference(call->memory, call->entry->user, is_all ? "" : name, &err);
     if (count < 0) {
         say_failure(call, &err, out);
@@ -325,12 +333,6 @@ static void show_profile(const struct command_call *call, struct buf *out)
     buf_append_text(out, "\n" PROFILE_HELP);
 }
 
-static void lower(char *text)
-{
-    for (; *text; text++)
-        *text = *text >= 'A' && *text <= 'Z' ? (char)(*text | 0x20) : *text;
-}
-
 static void set_fact(const struct command_call *call, const char *arguments, struct buf *out)
 {
     AUTO_FREE char *name = NULL;
@@ -343,7 +345,7 @@ static void set_fact(const struct command_call *call, const char *arguments, str
                              "developer`.");
         return;
     }
-    lower(name);
+    profile_fold(name);
     is_one = strcmp(name, "interest") == 0;
     if (memory_set_fact(call->memory, call->entry->user, is_one ? "interest:" : name, value,
                         &err) < 0) {
@@ -370,7 +372,7 @@ static char *fact_named(const char *word, const char *more)
         name = xasprintf("interest:%s", more);
     else
         name = xasprintf("interest:%s%s%s", word, *more ? " " : "", more);
-    lower(name);
+    profile_fold(name);
     return take_ptr(&name);
 }
 

@@ -2,6 +2,7 @@
  * memory_io.c - stdin, stdout and the progress bar for the verbs of cmd_memory.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 #define LINE_MAX_BYTES  ((size_t)128 * 1024 * 1024) /* the longest turn, every byte escaped */
 #define STDIN_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define BLOCK_BYTES     65536
+
+#define REAL_DIGITS_MIN 15
+#define REAL_DIGITS_MAX 17
 
 #define BAR_AFTER_MS 1000
 #define BAR_EVERY_MS 200
@@ -54,9 +58,49 @@ void memory_putf(struct memory_call *call, const char *format, ...)
     memory_put(call, text);
 }
 
+/* The fewest digits with which this number is read back as it is. */
+static int digits_of(double number)
+{
+    char text[64];
+
+    for (int digits = REAL_DIGITS_MIN; digits < REAL_DIGITS_MAX; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            return digits;
+    }
+    return REAL_DIGITS_MAX;
+}
+
+/* For all the numbers in a value: jansson writes them with one precision, by default as
+ * 0.10000000000000001. */
+static int digits_in(const json_t *value)
+{
+    int digits = REAL_DIGITS_MIN;
+    const char *name;
+    json_t *item;
+    size_t index;
+
+    if (json_is_real(value))
+        return digits_of(json_real_value(value));
+    json_array_foreach((json_t *)value, index, item)
+    {
+        int needed = digits_in(item);
+
+        digits = needed > digits ? needed : digits;
+    }
+    json_object_foreach((json_t *)value, name, item)
+    {
+        int needed = digits_in(item);
+
+        digits = needed > digits ? needed : digits;
+    }
+    return digits;
+}
+
 void memory_put_json(struct memory_call *call, json_t *value)
 {
-    AUTO_FREE char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits_in(value));
+    AUTO_FREE char *text = json_dumps(value, flags);
 
     memory_put(call, text ? text : "null");
     json_decref(value);
@@ -118,43 +162,55 @@ const char *memory_word_or_stdin(const struct memory_call *call, size_t index,
 int memory_lines_open(struct memory_lines *lines, const char *path, struct err *err)
 {
     bool is_stdin = !path || strcmp(path, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(path, "re");
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 
-    if (!file)
+    if (fd < 0)
         return err_set_errno(err, ERR_INPUT, "cannot open %s", path);
-    *lines = (struct memory_lines){ .file = file, .name = is_stdin ? "stdin" : path };
+    *lines = (struct memory_lines){ .fd = fd, .name = is_stdin ? "stdin" : path };
     buf_init(&lines->line, LINE_MAX_BYTES);
     return 0;
 }
 
 void memory_lines_close(struct memory_lines *lines)
 {
-    if (lines->file && lines->file != stdin)
-        fclose(lines->file);
-    lines->file = NULL;
+    if (lines->fd > STDIN_FILENO)
+        close(lines->fd);
+    lines->fd = STDIN_FILENO;
     buf_deinit(&lines->line);
+}
+
+/* Up to the newline into the line; false when more must be read for it. */
+static bool take_from_block(struct memory_lines *lines, bool *ret_is_any)
+{
+    char *begin = lines->block + lines->block_at;
+    size_t left = lines->block_len - lines->block_at;
+    char *newline = left ? memchr(begin, '\n', left) : NULL;
+    size_t len = newline ? (size_t)(newline - begin) : left;
+
+    buf_append(&lines->line, begin, len);
+    lines->block_at += len + (newline != NULL);
+    *ret_is_any = *ret_is_any || left;
+    return newline != NULL;
 }
 
 int memory_lines_next(struct memory_lines *lines, struct err *err)
 {
-    char block[BLOCK_BYTES];
     bool is_any = false;
-    int c = 0;
 
     buf_clear(&lines->line);
     lines->number++;
-    flockfile(lines->file);
-    while (c != '\n' && c != EOF && !lines->line.overflowed) {
-        size_t len = 0;
+    while (!take_from_block(lines, &is_any) && !lines->line.overflowed) {
+        ssize_t got = read(lines->fd, lines->block, sizeof(lines->block));
 
-        while (len < sizeof(block) && (c = getc_unlocked(lines->file)) != EOF && c != '\n')
-            block[len++] = (char)c;
-        is_any = is_any || len || c == '\n';
-        buf_append(&lines->line, block, len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_set_errno(err, ERR_SYSTEM, "cannot read %s", lines->name);
+        if (got == 0)
+            break;
+        lines->block_at = 0;
+        lines->block_len = (size_t)got;
     }
-    funlockfile(lines->file);
-    if (ferror(lines->file))
-        return err_set_errno(err, ERR_SYSTEM, "cannot read %s", lines->name);
     if (lines->line.overflowed)
         return err_set(err, ERR_INPUT, "%s:%" PRId64 ": the line is longer than %zu bytes",
                        lines->name, lines->number, LINE_MAX_BYTES);

@@ -140,26 +140,15 @@ static void build_context(const struct turn *turn, const struct progress *progre
                           struct buf *out)
 {
     const struct config *config = turn->config;
-    struct memory_context_options options = {
-        .budget_tokens = config->memory.context.budget_tokens,
-        .max_messages = config->memory.context.max_messages,
-        .verbatim_messages = config->memory.context.verbatim_messages,
-        .uses_summary = config->memory.context.summarizer != CONFIG_SUMMARIZER_OFF,
-        .uses_recall = config->memory.context.recall,
-        .uses_profile = config->memory.context.profile,
-        .name_authors = config->memory.scope != CONFIG_SCOPE_USER_THREAD,
-        .recalls_elsewhere =
-            config->memory.recall_scope == CONFIG_RECALL_USER && is_private(turn),
-        .session_ttl_ms = config->memory.session_ttl_ms,
-        .user = first_entry(turn)->user,
-        .now_wall_s = clock_wall_s(),
-    };
+    struct memory_context_options options = wiring_context_options(config, is_private(turn));
     struct memory_receipt receipt = { 0 };
     AUTO_BUF struct buf question = { 0 };
 
     buf_init(&question, QUESTION_MAX_BYTES);
     join_questions(turn, &question);
     options.question = buf_text(&question);
+    options.user = first_entry(turn)->user;
+    options.now_wall_s = clock_wall_s();
     memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
     context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
                          &receipt);

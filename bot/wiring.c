@@ -25,6 +25,22 @@ struct memory_options wiring_memory_options(const struct config *config)
     };
 }
 
+struct memory_context_options wiring_context_options(const struct config *config,
+                                                     bool is_private)
+{
+    return (struct memory_context_options){
+        .budget_tokens = config->memory.context.budget_tokens,
+        .max_messages = config->memory.context.max_messages,
+        .verbatim_messages = config->memory.context.verbatim_messages,
+        .uses_summary = config->memory.context.summarizer != CONFIG_SUMMARIZER_OFF,
+        .uses_recall = config->memory.context.recall,
+        .uses_profile = config->memory.context.profile,
+        .name_authors = config->memory.scope != CONFIG_SCOPE_USER_THREAD,
+        .recalls_elsewhere = config->memory.recall_scope == CONFIG_RECALL_USER && is_private,
+        .session_ttl_ms = config->memory.session_ttl_ms,
+    };
+}
+
 const char **wiring_argv(const struct config_list *list)
 {
     const char **argv = xcalloc(list->count + 1, sizeof(*argv));

@@ -7,11 +7,19 @@
 #ifndef BOT_WIRING_H
 #define BOT_WIRING_H
 
+#include <stdbool.h>
+
 #include "config/config.h"
+#include "memory/context.h"
 #include "memory/memory.h"
 
 /* Strings are the configuration's. */
 struct memory_options wiring_memory_options(const struct config *config);
+
+/* What a context is made of; question, user and time are the caller's to add. `is_private`:
+ * only the one who asks reads the conversation. */
+struct memory_context_options wiring_context_options(const struct config *config,
+                                                     bool is_private);
 
 /* A list as an argv that ends with NULL: the array is the caller's to free, its strings are
  * not. */

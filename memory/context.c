@@ -8,32 +8,25 @@
 #include "base/utf8.h"
 #include "memory/conversation.h"
 #include "memory/line.h"
-#include "memory/person.h"
 #include "memory/pieces.h"
+#include "memory/preface.h"
 #include "memory/recall.h"
 #include "memory/rooms.h"
 
-#define LOG_MODULE "memory.context"
-#include "base/log.h"
+#define LINE_MAX_BYTES  (4 * (PACK_TEXT_MAX_BYTES + 4096)) /* newlines become three bytes */
+#define PERSON_SHARE    0.25                               /* of the budget */
+#define SUMMARY_SHARE   0.3 /* of what may be told of the turns */
+#define RECENT_SCORE    0.5 /* of the newest turn beyond the verbatim ones; falls from there */
+#define ELSEWHERE_SHARE 0.8 /* what was said here rather answers what is asked here */
+#define CUT_TRIES       16
+#define CUT_MIN_BYTES   8
+#define NAME_TOKENS     2  /* about, for each turn's name */
+#define LEFT_MIN        16 /* quarters: no turn fits into less */
+#define DAY_S           86400
+#define GROWTH_TOKENS   90 /* more for each doubling of the turns there are */
 
-#define LINE_MAX_BYTES   (4 * (PACK_TEXT_MAX_BYTES + 4096)) /* newlines become three bytes */
-#define PERSON_MAX_BYTES ((size_t)64 << 10)
-#define PERSON_SHARE     0.25 /* of the budget */
-#define SUMMARY_SHARE    0.3  /* of what may be told of the turns */
-#define RECENT_SCORE     0.5 /* of the newest turn beyond the verbatim ones; falls from there */
-#define ELSEWHERE_SHARE  0.8 /* what was said here rather answers what is asked here */
-#define CUT_TRIES        16
-#define CUT_MIN_BYTES    8
-#define NAME_TOKENS      2  /* about, for each turn's name */
-#define LEFT_MIN         16 /* quarters: no turn fits into less */
-#define DAY_S            86400
-#define GROWTH_TOKENS    90 /* more for each doubling of the turns there are */
-
-#define HEADING_SUMMARY  "Summary"
 #define HEADING_RECALLED "Recalled"
 #define HEADING_LATEST   "Latest"
-
-#pragma weak person_append_context /* TEMPORARY */
 
 /* All sizes are in quarters of an estimated token, which add up. */
 struct building {
@@ -60,39 +53,6 @@ static void spend(struct building *building, int64_t quarters)
 {
     building->left -= quarters;
     building->allowed -= quarters;
-}
-
-/* ---- the person ---------------------------------------------------------------------------
- */
-
-/* Cuts whole lines off the end until it is small enough. */
-static void shorten_lines(struct buf *text, int64_t max_quarters)
-{
-    while (text->len && quarters_of(text) > max_quarters) {
-        size_t len = text->len - 1;
-
-        while (len > 0 && buf_text(text)[len - 1] != '\n')
-            len--;
-        buf_truncate(text, len);
-    }
-}
-
-static void take_person(struct memory *memory, struct building *building)
-{
-    struct err err = { 0 };
-
-    if (!building->options->uses_profile || !*building->names.asker || !person_append_context)
-        return;
-    if (person_append_context(memory, building->names.asker, &building->person, &err) < 0) {
-        log_warn("what is known of a person is left out of a context: %s", err.message);
-        building->receipt->lacks_person = true;
-        buf_clear(&building->person);
-        return;
-    }
-    if (building->person.len && buf_text(&building->person)[building->person.len - 1] != '\n')
-        buf_append_char(&building->person, '\n');
-    shorten_lines(&building->person, (int64_t)((double)building->left * PERSON_SHARE));
-    building->left -= quarters_of(&building->person);
 }
 
 /* ---- how much of the turns ----------------------------------------------------------------
@@ -129,63 +89,12 @@ static bool is_new_session(const struct building *building)
     return options->now_wall_s - newest->turn.at_wall_s > options->session_ttl_ms / 1000;
 }
 
-/* ---- the summary --------------------------------------------------------------------------
- */
-
-/* Cuts at the end of a sentence or a line: half of one says the wrong thing. */
-static void shorten_text(struct buf *text, int64_t max_quarters)
-{
-    size_t cut = text->len;
-
-    if (quarters_of(text) <= max_quarters)
-        return;
-    if (max_quarters <= 0)
-        cut = 0;
-    else if (cut > (size_t)max_quarters) /* a byte has a quarter at least, on the average */
-        cut = utf8_cut(buf_text(text), text->len, (size_t)max_quarters);
-    while (cut > 0 && memory_estimate_quarters(buf_text(text), cut) >= max_quarters)
-        cut = utf8_cut(buf_text(text), text->len, cut - 1);
-    while (cut > 0 && !strchr(".!?;\n", buf_text(text)[cut - 1]))
-        cut--;
-    buf_truncate(text, cut);
-    if (cut > 0 && buf_text(text)[cut - 1] != '\n')
-        buf_append_char(text, '\n');
-}
-
-/* What is pinned is kept before the text, and has its own share of a summary too long. */
-static bool copy_summary(void *context, const struct store_summary *summary)
-{
-    struct building *building = context;
-    struct memory_receipt *receipt = building->receipt;
-    int64_t most = (int64_t)((double)building->allowed * SUMMARY_SHARE);
-    int64_t heading =
-        memory_estimate_quarters("# " HEADING_SUMMARY "\n", sizeof("# " HEADING_SUMMARY));
-    AUTO_BUF struct buf pinned = { 0 };
-    AUTO_BUF struct buf text = { 0 };
-
-    buf_init(&pinned, LINE_MAX_BYTES);
-    buf_init(&text, LINE_MAX_BYTES);
-    if (summary->pinned && *summary->pinned)
-        line_append_text(&pinned, summary->pinned, strlen(summary->pinned));
-    shorten_lines(&pinned, most / 2);
-    line_append_text(&text, summary->text, strlen(summary->text));
-    shorten_text(&text, most - heading - quarters_of(&pinned));
-    if (!text.len && !pinned.len)
-        return false;
-    line_append_heading(&building->summary, HEADING_SUMMARY);
-    buf_append(&building->summary, buf_text(&text), text.len);
-    buf_append(&building->summary, buf_text(&pinned), pinned.len);
-    receipt->summary_version = summary->version;
-    receipt->summary_first_seq = summary->first_seq;
-    receipt->summary_last_seq = summary->last_seq;
-    return false;
-}
-
 static void take_summary(const struct conversation *conversation, struct building *building)
 {
     if (!building->options->uses_summary)
         return;
-    conversation_visit_summary(conversation, copy_summary, building);
+    preface_take_summary(conversation, (int64_t)((double)building->allowed * SUMMARY_SHARE),
+                         &building->summary, building->receipt);
     spend(building, quarters_of(&building->summary));
 }
 
@@ -498,6 +407,14 @@ static size_t at_most(int64_t wanted, size_t count)
     return (uint64_t)wanted < count ? (size_t)wanted : count;
 }
 
+/* Authors stand in turns without their "team/". */
+static const char *bare_user(const char *user)
+{
+    const char *slash = strchr(user, '/');
+
+    return slash ? slash + 1 : user;
+}
+
 /* Chooses what goes in, within building->left. */
 static void choose(const struct conversation *conversation, struct building *building,
                    bool stands_in)
@@ -557,7 +474,7 @@ void memory_build_context(struct memory *memory, const struct conversation *conv
 
     filled.question = options->question ? options->question : "";
     filled.user = options->user ? options->user : "";
-    building.names = (struct line_names){ filled.user, options->name_authors };
+    building.names = (struct line_names){ bare_user(filled.user), options->name_authors };
     if (options->uses_recall && options->recalls_elsewhere && *filled.user)
         wanted.elsewhere = filled.user;
     memory_get_calibration(memory, &calibration);
@@ -566,10 +483,15 @@ void memory_build_context(struct memory *memory, const struct conversation *conv
         (int64_t)((double)(options->budget_tokens > 0 ? options->budget_tokens : 0) /
                   calibration.tokens_per_estimate) *
         TOKEN_QUARTERS;
-    buf_init(&building.person, PERSON_MAX_BYTES);
+    buf_init(&building.person, LINE_MAX_BYTES);
     buf_init(&building.summary, LINE_MAX_BYTES);
     buf_init(&building.scratch, LINE_MAX_BYTES);
-    take_person(memory, &building);
+    if (options->uses_profile && *filled.user) {
+        preface_take_person(memory, filled.user,
+                            (int64_t)((double)building.left * PERSON_SHARE), &building.person,
+                            ret_receipt);
+        building.left -= quarters_of(&building.person);
+    }
     pieces_gather(memory, conversation, &wanted, &building.pieces);
     building.latest = building.pieces.count;
     building.window = building.pieces.count - building.pieces.window;

@@ -134,8 +134,10 @@ int memory_field_set(struct memory *memory, const char *key, const char *name,
                                        .name = name,
                                        .expires_wall_ms = expires_after(ttl_ms) };
 
-    if (find(memory, key, name, NULL, &found, err) < 0 || !(value = parse(value_json, err)) ||
-        (!found.is_there && check_room(memory, key, 1, err) < 0))
+    if (find(memory, key, name, NULL, &found, err) < 0)
+        return -1;
+    value = parse(value_json, err);
+    if (!value || (!found.is_there && check_room(memory, key, 1, err) < 0))
         return err_wrap(err, "field %s", name);
     squeezed = squeeze(value_json);
     mutation.value = squeezed;

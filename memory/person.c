@@ -325,7 +325,7 @@ void person_append_value(struct buf *out, const char *text, size_t max_bytes)
             continue;
         }
         is_blank = false;
-        buf_append_char(out, *c == ';' ? ',' : *c);
+        buf_append(out, *c == ';' ? "," : c, 1);
     }
     if (is_blank && out->len && buf_text(out)[out->len - 1] == ' ')
         buf_truncate(out, out->len - 1);

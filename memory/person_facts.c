@@ -187,15 +187,6 @@ static void delete_interests(struct lessons *lessons, const char *user,
     add_tombstone(lessons, user, INTERESTS);
 }
 
-static char *lower(const char *text, size_t len)
-{
-    char *copy = xstrndup(text, len);
-
-    for (char *c = copy; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
-    return copy;
-}
-
 /* One line without blanks around it; ERR_INPUT when nothing is left or it is too long. */
 static int check_value(const char *name, const char *value, size_t len, char **ret_value,
                        struct err *err)
@@ -236,13 +227,12 @@ static int add_interest(struct lessons *lessons, const char *user, const char *v
                         size_t len, struct err *err)
 {
     AUTO_FREE char *clean = NULL;
-    AUTO_FREE char *key = NULL;
     AUTO_FREE char *name = NULL;
 
-    if (check_value("an interest", value, len, &clean, err) < 0)
+    if (check_value("an interest", value, len, &clean, err) < 0 || !clean)
         return -1;
-    key = lower(clean, strlen(clean));
-    name = xasprintf(INTEREST "%s", key);
+    name = xasprintf(INTEREST "%s", clean);
+    profile_fold(name);
     return add_correction(lessons, user, name, clean, strlen(clean), err);
 }
 
@@ -311,11 +301,12 @@ int memory_set_fact(struct memory *memory, const char *user, const char *name,
 static void add_forgotten_interest(struct lessons *lessons, const char *user,
                                    const struct person_items *facts, const char *name)
 {
-    AUTO_FREE char *plain = lower(name, strlen(name));
+    AUTO_FREE char *plain = xstrdup(name);
     size_t tombstones = 0;
 
     for (size_t i = 0; i < facts->count; i++)
         tombstones += starts_with(facts->items[i].name, FORGOTTEN INTEREST);
+    profile_fold(plain);
     add_deletion(lessons, user, plain);
     if (tombstones < TOMBSTONES_MAX)
         add_tombstone(lessons, user, plain);

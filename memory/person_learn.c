@@ -206,8 +206,7 @@ static void count_term(void *context, size_t term)
     if (!persons_count_term(learning->persons, learning->turn->author, term))
         return;
     name = xasprintf(PERSON_INTEREST "%s", spelling);
-    for (char *c = name; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    profile_fold(name);
     teach(learning, name, spelling);
 }
 

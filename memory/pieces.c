@@ -151,7 +151,13 @@ static void gather_elsewhere(struct memory *memory, const char *user, const char
                              struct pieces *pieces)
 {
     struct looking looking = { .except = except };
-    struct store_list list = { .user = user, .pattern = "", .after = "", .limit = LISTED_MAX };
+    const char *slash = strchr(user, '/');
+    AUTO_FREE char *pattern =
+        xasprintf("%.*s*", slash ? (int)(slash + 1 - user) : 0, user); /* of this team */
+    struct store_list list = { .user = slash ? slash + 1 : user,
+                               .pattern = slash ? pattern : "",
+                               .after = "",
+                               .limit = LISTED_MAX };
     size_t left_bytes = ELSEWHERE_BYTES;
     struct err err = { 0 };
 

@@ -40,7 +40,7 @@ struct pieces {
 
 struct pieces_wanted {
     bool older;            /* than RAM holds; never below the window */
-    const char *elsewhere; /* the user whose other conversations are wanted, NULL for none */
+    const char *elsewhere; /* whose other conversations are wanted ("team/user"), NULL: none */
 };
 
 void pieces_gather(struct memory *memory, const struct conversation *conversation,

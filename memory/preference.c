@@ -93,8 +93,10 @@ int preference_check_name(const char *name, char **ret_name, struct err *err)
         return err_set(err, ERR_INPUT, "the name of a preference has 1 to %d bytes",
                        PERSON_NAME_MAX_BYTES);
     copy = xstrdup(name);
+    profile_fold(copy);
     for (char *c = copy; *c; c++) {
-        *c = *c == '-' || *c == ' ' ? '_' : (char)tolower((unsigned char)*c);
+        if (*c == '-' || *c == ' ')
+            *c = '_';
         if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.' && !(*c & 0x80))
             return err_set(err, ERR_INPUT,
                            "the name of a preference is of letters, digits and \"_\"");
@@ -169,8 +171,10 @@ static void capitalise(char *name)
 {
     bool begins = true;
 
+    profile_fold(name);
     for (char *c = name; *c; c++) {
-        *c = begins ? (char)toupper((unsigned char)*c) : (char)tolower((unsigned char)*c);
+        if (begins && *c >= 'a' && *c <= 'z')
+            *c = (char)(*c & ~0x20);
         begins = !isalpha((unsigned char)*c);
     }
 }

@@ -2,20 +2,16 @@
  * developer" has two. */
 #include "memory/profile.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "memory/profile_parts.h"
 
-#define NAME_WORDS_MAX   4
-#define ROLE_WORDS_MAX   6
-#define OF_WORDS_MAX     3
-#define PHRASE_WORDS_MAX 3 /* of an interest in words of their own */
-#define LIST_MAX         8
-#define TERM_WORDS_MAX   3
-#define TERM_MAX_BYTES   40
+#define NAME_WORDS_MAX  4
+#define ROLE_WORDS_MAX  6
+#define OF_WORDS_MAX    3
+#define FIELD_WORDS_MAX 3
 
 enum rule_kind {
     RULE_ROLE_ARTICLE, /* "I'm a ...": a role or nothing, never a name */
@@ -38,12 +34,9 @@ struct rule {
 
 /* The first that fits counts, so what is longer and more certain comes first. */
 static const struct rule rules[] = {
-    { "i'm interested in", RULE_OPEN },
-    { "i am interested in", RULE_OPEN },
+    { "i'm ~ interested in", RULE_OPEN },
+    { "i am ~ interested in", RULE_OPEN },
     { "i'm very interested in", RULE_OPEN },
-    { "i'm really interested in", RULE_OPEN },
-    { "i'm also interested in", RULE_OPEN },
-    { "i'm mostly interested in", RULE_OPEN },
     { "my interests are", RULE_OPEN },
     { "my interests include", RULE_OPEN },
     { "ich interessiere mich für", RULE_OPEN },
@@ -133,33 +126,18 @@ static const struct rule rules[] = {
     { "ich bin", RULE_ROLE_BARE },
 };
 
-struct sentence {
-    const struct token *tokens;
-    size_t end; /* index of its TOKEN_STOP */
-    profile_fact_fn on_fact;
-    void *context;
-};
-
-static bool is_word(const struct sentence *sentence, size_t at)
+bool sentence_has_word(const struct sentence *sentence, size_t at)
 {
     return at < sentence->end && sentence->tokens[at].kind == TOKEN_WORD;
 }
 
-static bool word_is(const struct sentence *sentence, size_t at, enum profile_words list)
+bool sentence_word_is(const struct sentence *sentence, size_t at, enum profile_words list)
 {
-    return is_word(sentence, at) && profile_word_is(list, sentence->tokens[at].folded);
+    return sentence_has_word(sentence, at) &&
+           profile_word_is(list, sentence->tokens[at].folded);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t len = strlen(text);
-    size_t end_len = strlen(end);
-
-    return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-/* Words [from, to) with blanks between; NULL when that is too long for a value. */
-static char *join(const struct sentence *sentence, size_t from, size_t to)
+char *sentence_join(const struct sentence *sentence, size_t from, size_t to)
 {
     AUTO_BUF struct buf value = { 0 };
 
@@ -172,9 +150,17 @@ static char *join(const struct sentence *sentence, size_t from, size_t to)
     return value.overflowed || !value.len ? NULL : buf_take(&value);
 }
 
+bool profile_ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+    size_t end_len = strlen(end);
+
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
 static bool tell(const struct sentence *sentence, const char *name, size_t from, size_t to)
 {
-    AUTO_FREE char *value = join(sentence, from, to);
+    AUTO_FREE char *value = sentence_join(sentence, from, to);
 
     if (value)
         sentence->on_fact(sentence->context, name, value);
@@ -188,10 +174,11 @@ static size_t read_of(const struct sentence *sentence, size_t at)
 {
     size_t end = at + 1;
 
-    if (!is_word(sentence, at) || strcmp(sentence->tokens[at].folded, "of") != 0)
+    if (!sentence_has_word(sentence, at) || strcmp(sentence->tokens[at].folded, "of") != 0)
         return at;
-    while (end - at <= OF_WORDS_MAX && is_word(sentence, end) &&
-           !word_is(sentence, end, WORDS_CUT) && !word_is(sentence, end, WORDS_FUNCTION))
+    while (end - at <= OF_WORDS_MAX && sentence_has_word(sentence, end) &&
+           !sentence_word_is(sentence, end, WORDS_CUT) &&
+           !sentence_word_is(sentence, end, WORDS_FUNCTION))
         end++;
     return end > at + 1 ? end : at;
 }
@@ -213,19 +200,20 @@ static size_t read_role(const struct sentence *sentence, size_t at)
     size_t end;
     bool has_job = false;
 
-    while (word_is(sentence, first, WORDS_LEADING))
+    while (sentence_word_is(sentence, first, WORDS_LEADING))
         first++;
-    if (word_is(sentence, first, WORDS_DISOWNING) ||
-        (is_word(sentence, first) && strncmp(sentence->tokens[first].folded, "ex-", 3) == 0))
+    if (sentence_word_is(sentence, first, WORDS_DISOWNING) ||
+        (sentence_has_word(sentence, first) &&
+         strncmp(sentence->tokens[first].folded, "ex-", 3) == 0))
         return at;
-    for (end = first; is_word(sentence, end) && end - first < ROLE_WORDS_MAX; end++) {
-        if (word_is(sentence, end, WORDS_CUT) ||
+    for (end = first; sentence_has_word(sentence, end) && end - first < ROLE_WORDS_MAX; end++) {
+        if (sentence_word_is(sentence, end, WORDS_CUT) ||
             strcmp(sentence->tokens[end].folded, "of") == 0)
             break;
         has_job = is_job(sentence, first, end);
     }
     /* "a developer tools fan" is no developer. */
-    if (!has_job || (is_word(sentence, end) && end - first == ROLE_WORDS_MAX))
+    if (!has_job || (sentence_has_word(sentence, end) && end - first == ROLE_WORDS_MAX))
         return at;
     end = read_of(sentence, end);
     return tell(sentence, "role", first, end) ? end : at;
@@ -237,7 +225,7 @@ static size_t skip_article(const struct sentence *sentence, size_t at)
         "a", "an", "the", "un", "une", "una", "ein", "eine"
     };
 
-    for (size_t i = 0; is_word(sentence, at) && i < ARRAY_LEN(articles); i++) {
+    for (size_t i = 0; sentence_has_word(sentence, at) && i < ARRAY_LEN(articles); i++) {
         if (strcmp(sentence->tokens[at].folded, articles[i]) == 0)
             return at + 1;
     }
@@ -249,12 +237,12 @@ static size_t read_field(const struct sentence *sentence, size_t at)
 {
     size_t end = at;
 
-    while (word_is(sentence, end, WORDS_FIELD) && end - at < TERM_WORDS_MAX)
+    while (sentence_word_is(sentence, end, WORDS_FIELD) && end - at < FIELD_WORDS_MAX)
         end++;
     if (end == at)
         return at;
-    end += word_is(sentence, end, WORDS_FIELD_TAIL);
-    if (is_word(sentence, end) && !word_is(sentence, end, WORDS_CUT))
+    end += sentence_word_is(sentence, end, WORDS_FIELD_TAIL);
+    if (sentence_has_word(sentence, end) && !sentence_word_is(sentence, end, WORDS_CUT))
         return at;
     return tell(sentence, "role", at, end) ? end : at;
 }
@@ -264,7 +252,8 @@ static size_t read_field(const struct sentence *sentence, size_t at)
 static bool may_be_name(const struct token *word)
 {
     return word->kind == TOKEN_WORD && word->is_plain && word->is_capital &&
-           !ends_with(word->folded, "'s") && word->folded[strlen(word->folded) - 1] != '\'';
+           !profile_ends_with(word->folded, "'s") &&
+           word->folded[strlen(word->folded) - 1] != '\'';
 }
 
 /* The words of a name at `at`, small ones such as "van" between capital ones; returns the end.
@@ -276,7 +265,8 @@ static size_t read_name_words(const struct sentence *sentence, size_t at)
     while (end < sentence->end) {
         size_t next = end;
 
-        while (next > at && next - end < 2 && word_is(sentence, next, WORDS_PARTICLE) &&
+        while (next > at && next - end < 2 &&
+               sentence_word_is(sentence, next, WORDS_PARTICLE) &&
                !sentence->tokens[next].is_capital)
             next++;
         if (next == sentence->end || !may_be_name(&sentence->tokens[next]))
@@ -293,20 +283,31 @@ static bool is_named_thing(const struct sentence *sentence, size_t at)
     return profile_word_is(WORDS_JOB, word->folded) || profile_find_term(word->folded);
 }
 
+/* "Working", "Swamped", but not Ahmed, Alfred, Khaled. */
+static bool is_participle(const char *folded)
+{
+    size_t len = strlen(folded);
+
+    return profile_ends_with(folded, "ing") || (len > 5 && profile_ends_with(folded, "ed") &&
+                                                strchr("bcdghkpstwxz", folded[len - 3]));
+}
+
 /* `is_sure`: a rule that names follow; else each word must look like one, and the name must
  * end where names end. */
 static size_t read_name(const struct sentence *sentence, size_t at, bool is_sure)
 {
     size_t end = read_name_words(sentence, at);
 
-    if (end == at || end - at > NAME_WORDS_MAX || word_is(sentence, at, WORDS_NO_NAME))
+    if (end == at || end - at > NAME_WORDS_MAX || sentence_word_is(sentence, at, WORDS_NO_NAME))
         return at;
     for (size_t i = at; i < end && !is_sure; i++) {
         if (sentence->tokens[i].is_shouted || is_named_thing(sentence, i) ||
-            ends_with(sentence->tokens[i].folded, "ing"))
+            is_participle(sentence->tokens[i].folded) ||
+            (i > at && sentence_word_is(sentence, i, WORDS_NO_SURNAME)))
             return at;
     }
-    if (!is_sure && is_word(sentence, end) && !word_is(sentence, end, WORDS_AFTER_NAME))
+    if (!is_sure && sentence_has_word(sentence, end) &&
+        !sentence_word_is(sentence, end, WORDS_AFTER_NAME))
         return at;
     if (!is_sure &&
         (sentence->tokens[end].kind == TOKEN_OTHER || sentence->tokens[end].is_question))
@@ -328,166 +329,13 @@ static size_t read_role_behind_name(const struct sentence *sentence, size_t at)
 static size_t read_spoken_name(const struct sentence *sentence, size_t at)
 {
     size_t end = read_name_words(sentence, at);
-    const char *next = is_word(sentence, end) ? sentence->tokens[end].folded : "";
+    const char *next = sentence_has_word(sentence, end) ? sentence->tokens[end].folded : "";
 
-    if (end == at || end - at > NAME_WORDS_MAX || word_is(sentence, at, WORDS_NO_NAME) ||
-        is_named_thing(sentence, at) ||
+    if (end == at || end - at > NAME_WORDS_MAX ||
+        sentence_word_is(sentence, at, WORDS_NO_NAME) || is_named_thing(sentence, at) ||
         (strcmp(next, "speaking") != 0 && strcmp(next, "here") != 0))
         return at;
     return tell(sentence, "name", at, end) ? end + 1 : at;
-}
-
-/* ---- interests --------------------------------------------------------------------------- */
-
-static const struct profile_term *term_at(const struct sentence *sentence, size_t at,
-                                          size_t words)
-{
-    char folded[TERM_MAX_BYTES + 1] = "";
-    const char *text = is_word(sentence, at) ? sentence->tokens[at].text : "";
-    size_t len = 0;
-    const struct profile_term *term;
-
-    for (size_t i = at; i < at + words; i++) {
-        size_t room = sizeof(folded) - len;
-
-        if (!is_word(sentence, i))
-            return NULL;
-        len += (size_t)snprintf(folded + len, room, "%s%s", i > at ? " " : "",
-                                sentence->tokens[i].folded);
-        if (len >= sizeof(folded))
-            return NULL;
-    }
-    term = profile_find_term(folded);
-    if (!term || !term->is_exact)
-        return term;
-    return strncmp(term->spelling, text, strlen(text)) == 0 ? term : NULL;
-}
-
-/* The longest term at `at`; *ret_end is behind it. */
-static const struct profile_term *find_term(const struct sentence *sentence, size_t at,
-                                            size_t *ret_end)
-{
-    for (size_t words = TERM_WORDS_MAX; words > 0; words--) {
-        const struct profile_term *term = term_at(sentence, at, words);
-
-        if (term) {
-            *ret_end = at + words;
-            return term;
-        }
-    }
-    return NULL;
-}
-
-static void tell_interest(const struct sentence *sentence, const char *value)
-{
-    AUTO_FREE char *name = xasprintf("interest:%s", value);
-
-    for (char *c = name; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
-    sentence->on_fact(sentence->context, name, value);
-}
-
-static bool ends_item(const struct sentence *sentence, size_t at)
-{
-    return !is_word(sentence, at) || word_is(sentence, at, WORDS_CUT) ||
-           word_is(sentence, at, WORDS_CONNECTING);
-}
-
-/* "GraphQL", "ISO-8601", "three.js": written as only a thing's name is. */
-static bool has_shape_of_a_name(const struct token *word)
-{
-    bool inner = false;
-
-    for (const char *c = word->text + 1; *word->text && *c; c++)
-        inner = inner || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '+' ||
-                *c == '#' || *c == '.';
-    return inner && !ends_with(word->folded, "'s") &&
-           !profile_word_is(WORDS_NO_NAME, word->folded);
-}
-
-static bool is_free_word(const struct sentence *sentence, size_t at)
-{
-    return is_word(sentence, at) && !word_is(sentence, at, WORDS_FUNCTION) &&
-           !word_is(sentence, at, WORDS_SUPPOSING);
-}
-
-/* One item of a list at `at`, which is no known term; returns its end, `at` for none. */
-static size_t read_other_item(const struct sentence *sentence, size_t at, enum rule_kind kind,
-                              bool is_first)
-{
-    const struct token *word = &sentence->tokens[at];
-    size_t end = at;
-
-    if (!is_free_word(sentence, at))
-        return at;
-    switch (kind) {
-    case RULE_OPEN:
-        while (is_free_word(sentence, end) && !ends_item(sentence, end))
-            end++;
-        return end - at <= (is_first ? PHRASE_WORDS_MAX : PHRASE_WORDS_MAX - 1) ? end : at;
-    case RULE_USE:
-        while (end - at < 2 && is_word(sentence, end) && sentence->tokens[end].is_capital &&
-               !word_is(sentence, end, WORDS_NO_NAME))
-            end++;
-        if (end > at)
-            return ends_item(sentence, end) ? end : at;
-        break;
-    case RULE_LIKE:
-        if (profile_word_is(WORDS_HOBBY, word->folded))
-            return ends_item(sentence, at + 1) ? at + 1 : at;
-        break;
-    default:
-        break;
-    }
-    return has_shape_of_a_name(word) && ends_item(sentence, at + 1) ? at + 1 : at;
-}
-
-static size_t read_item(const struct sentence *sentence, size_t at, enum rule_kind kind,
-                        bool is_first)
-{
-    const struct profile_term *term;
-    AUTO_FREE char *value = NULL;
-    size_t end = at;
-
-    term = find_term(sentence, at, &end);
-    if (term) {
-        while (word_is(sentence, end, WORDS_TERM_TAIL))
-            end++;
-        if (ends_item(sentence, end)) {
-            tell_interest(sentence, term->spelling);
-            return end;
-        }
-        if (kind != RULE_OPEN)
-            return at;
-    }
-    end = read_other_item(sentence, at, kind, is_first);
-    value = end > at ? join(sentence, at, end) : NULL;
-    if (!value)
-        return at;
-    tell_interest(sentence, value);
-    return end;
-}
-
-/* "React, Node.js and chess": as far as the items are some. */
-static size_t read_list(const struct sentence *sentence, size_t at, enum rule_kind kind)
-{
-    size_t end = at;
-
-    for (size_t count = 0; count < LIST_MAX && at < sentence->end; count++) {
-        size_t next = read_item(sentence, at, kind, count == 0);
-
-        if (next == at)
-            break;
-        end = at = next;
-        if (at < sentence->end && sentence->tokens[at].kind == TOKEN_BREAK)
-            at++;
-        if (word_is(sentence, at, WORDS_CONNECTING) ||
-            (is_word(sentence, at) && strcmp(sentence->tokens[at].folded, "or") == 0))
-            at++;
-        if (at == end)
-            break;
-    }
-    return end;
 }
 
 /* ---- statements -------------------------------------------------------------------------- */
@@ -501,8 +349,8 @@ static size_t match_phrase(const struct sentence *sentence, size_t at, const cha
         size_t len = strcspn(phrase, " ");
 
         if (len == 1 && *phrase == '~') {
-            end += word_is(sentence, end, WORDS_ADVERB);
-        } else if (is_word(sentence, end) &&
+            end += sentence_word_is(sentence, end, WORDS_ADVERB);
+        } else if (sentence_has_word(sentence, end) &&
                    strncmp(sentence->tokens[end].folded, phrase, len) == 0 &&
                    !sentence->tokens[end].folded[len]) {
             end++;
@@ -539,9 +387,11 @@ static size_t follow(const struct sentence *sentence, size_t at, enum rule_kind 
     case RULE_NAME_SPOKEN:
         return read_spoken_name(sentence, at);
     case RULE_LIKE:
+        return interests_read(sentence, at, INTEREST_LIKED);
     case RULE_USE:
+        return interests_read(sentence, at, INTEREST_USED);
     case RULE_OPEN:
-        return read_list(sentence, at, kind);
+        return interests_read(sentence, at, INTEREST_OPEN);
     }
     return at;
 }
@@ -612,32 +462,6 @@ void profile_extract(const char *text, profile_fact_fn on_fact, void *context)
         sentence.end = i;
         read_sentence(&sentence, begin);
         begin = i + 1;
-    }
-    profile_text_deinit(&read);
-}
-
-void profile_visit_terms(const char *text, profile_term_fn on_term, void *context)
-{
-    struct profile_text read;
-    struct sentence all = { 0 };
-    bool seen[PROFILE_TERMS_MAX] = { false };
-
-    profile_read(text, &read);
-    all.tokens = read.tokens;
-    all.end = read.count;
-    for (size_t i = 0, end; i < read.count; i = end) {
-        const struct profile_term *term = find_term(&all, i, &end);
-        size_t number;
-
-        if (!term) {
-            end = i + 1;
-            continue;
-        }
-        number = profile_term_number(term);
-        if (term->is_exact || number >= PROFILE_TERMS_MAX || seen[number])
-            continue;
-        seen[number] = true;
-        on_term(context, number);
     }
     profile_text_deinit(&read);
 }

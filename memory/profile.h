@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#define PROFILE_READ_MAX_BYTES  8192 /* of a message; the rest teaches nothing */
+#define PROFILE_READ_MAX_BYTES  4096 /* of a message; the rest teaches nothing */
 #define PROFILE_VALUE_MAX_BYTES 80
 
 /* `name` is "name", "role" or "interest:react" (lower case), `value` plain, as it was written
@@ -24,6 +24,9 @@ void profile_extract(const char *text, profile_fact_fn on_fact, void *context);
  * "Swift") are left out. */
 typedef void (*profile_term_fn)(void *context, size_t term);
 void profile_visit_terms(const char *text, profile_term_fn on_term, void *context);
+/* A to Z in lower case, in place: how names of interests are told from each other. */
+void profile_fold(char *text);
+
 const char *profile_term_name(size_t term); /* its usual spelling; NULL beyond the last */
 
 #endif

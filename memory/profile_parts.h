@@ -4,7 +4,8 @@
  *
  *   profile_text.c    text -> tokens, without what is not the author's own words
  *   profile_words.c   the lists
- *   profile.c         the rules
+ *   profile.c         the rules: names, roles
+ *   profile_interests.c  interests, terms
  *
  * Owns:    struct profile_text its memory.
  * Threads: any.
@@ -46,10 +47,34 @@ struct profile_text {
 void profile_read(const char *text, struct profile_text *ret_text);
 void profile_text_deinit(struct profile_text *text);
 
+/* ---- sentences --------------------------------------------------------------------------- */
+
+struct sentence {
+    const struct token *tokens;
+    size_t end; /* index of its TOKEN_STOP */
+    profile_fact_fn on_fact;
+    void *context;
+};
+
+bool profile_ends_with(const char *text, const char *end);
+bool sentence_has_word(const struct sentence *sentence, size_t at);
+/* Words [from, to) with blanks between; NULL when that is too long for a value. */
+char *sentence_join(const struct sentence *sentence, size_t from, size_t to);
+
+/* How a statement about interests is meant. */
+enum interest_kind {
+    INTEREST_LIKED, /* "I like": terms and pastimes */
+    INTEREST_USED,  /* "we use": things with names */
+    INTEREST_OPEN,  /* "I'm interested in": anything short */
+};
+/* "React, Node.js and chess" at `at`: tells them and returns where they end. */
+size_t interests_read(const struct sentence *sentence, size_t at, enum interest_kind kind);
+
 /* ---- words ------------------------------------------------------------------------------- */
 
 enum profile_words {
     WORDS_NO_NAME,    /* begin no name, capital or not */
+    WORDS_NO_SURNAME, /* nor follow in one: here, away */
     WORDS_JOB,        /* end a role: developer, manager */
     WORDS_CUT,        /* end a phrase: who, with, from */
     WORDS_FUNCTION,   /* are in no interest: the, your, how */
@@ -67,12 +92,15 @@ enum profile_words {
     WORDS_TERM_TAIL,  /* may follow a term: apps, projects */
 };
 bool profile_word_is(enum profile_words list, const char *folded);
+bool sentence_word_is(const struct sentence *sentence, size_t at, enum profile_words list);
 
 struct profile_term {
     const char *folded;
     const char *spelling;
     bool is_exact; /* an everyday word as well: counts in its own spelling only */
 };
+/* The first that is not before `folded` by its bytes; behind the last one `folded` is NULL. */
+const struct profile_term *profile_terms_from(const char *folded);
 const struct profile_term *profile_find_term(const char *folded); /* or NULL */
 #define PROFILE_TERMS_MAX 256
 size_t profile_term_number(const struct profile_term *term);

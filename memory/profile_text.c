@@ -264,7 +264,13 @@ static const char *word_end(const struct reader *reader)
 static void append_folded(struct buf *bytes, ucs4_t c)
 {
     uint8_t encoded[6];
-    int width = u8_uctomb(encoded, uc_tolower(c), sizeof(encoded));
+    int width;
+
+    if (c < 0x80) {
+        buf_append_char(bytes, (char)tolower((int)c));
+        return;
+    }
+    width = u8_uctomb(encoded, uc_tolower(c), sizeof(encoded));
 
     buf_append(bytes, encoded, width > 0 ? (size_t)width : 0);
 }
@@ -278,9 +284,13 @@ static void describe(struct token *word, const char *at, const char *end)
     word->is_plain = true;
     for (const char *c = at; c < end; c += width) {
         ucs4_t character = peek(c, end, &width);
-        bool is_cased = uc_toupper(character) != uc_tolower(character);
-        bool is_capital =
-            is_letter(character) && (is_cased ? uc_tolower(character) != character
+        bool is_ascii = character < 0x80;
+        bool is_cased =
+            is_ascii ? isalpha((int)character) : uc_toupper(character) != uc_tolower(character);
+        bool is_capital = is_ascii
+                              ? isupper((int)character)
+                              : is_letter(character) &&
+                                    (is_cased ? uc_tolower(character) != character
                                               : !uc_is_general_category(character, UC_MARK));
 
         if (c == at)
@@ -323,15 +333,24 @@ static void read_word(struct reader *reader)
     reader->at = end;
 }
 
-/* "John F. Kennedy": the point behind a single capital ends no sentence. */
-static bool is_initial(const struct reader *reader)
+/* "Sr. Engineer", "John F. Kennedy": the point behind a short form, or behind a single capital,
+ * ends no sentence. */
+static bool is_short_form(const struct reader *reader)
 {
+    static const char *const forms[] = { "sr", "jr", "dr", "mr", "mrs", "ms", "prof", "st" };
     const struct profile_text *out = reader->out;
     size_t index = out->count - 1;
     const char *word;
     size_t width;
     size_t len;
 
+    if (out->count && out->tokens[index].kind == TOKEN_WORD) {
+        word = out->bytes.data + reader->offsets[2 * index + 1];
+        for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+            if (strcmp(word, forms[i]) == 0)
+                return true;
+        }
+    }
     if (out->count < 2 || out->tokens[index].kind != TOKEN_WORD ||
         !out->tokens[index].is_capital || out->tokens[index - 1].kind != TOKEN_WORD ||
         !out->tokens[index - 1].is_capital)
@@ -347,7 +366,7 @@ static void read_mark(struct reader *reader, ucs4_t c, size_t width)
     reader->at += width;
     if (c == '*' || c == '~' || c == '_' || c == 0x200b)
         return; /* bold, struck out: as if it were not there */
-    if (c == '.' && is_initial(reader))
+    if (c == '.' && is_short_form(reader))
         return;
     if (c == '.' || c == '!' || c == '?' || c == ';' || c == 0x2026 || c == 0x3002 ||
         c == 0xff01 || c == 0xff1f) {

@@ -1,13 +1,9 @@
 /* The words that profile.c knows, each list a text with a blank around each. */
 #include "memory/profile_parts.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-
-#define WORD_MAX 40 /* none of ours is longer */
 
 static const char no_name[] =
     " a aber able about above absolutely across actually admin afk afraid african after "
@@ -15,58 +11,68 @@ static const char no_name[] =
     "alright also although always am amazed amazing america american among amsterdam an "
     "and angry annoyed anonymous another any anybody anyone anything aquí arab are around "
     "as asap asian asleep assigned assistant at atheist auch aus aussi australian "
-    "austrian author available awake aware away awesome awful back bad baffled bangalore "
-    "banned based basically be beautiful because been before beginner behind bei being "
-    "belgian below beneath bengaluru bereit berlin beside best better between beyond "
-    "blind blocked bored boston bot both brazilian brb brilliant british btw buddhist bug "
-    "bulgarian busy but by calm can canadian cannot cansada cansado catholic certain "
-    "certified chicago chief china chinese christmas clever client cold committed company "
-    "concerned confused connected content contente contributor convinced cool correct "
-    "could crazy curious currently customer czech d'accord da danish das data dead deaf "
-    "december dedicated definitely delhi delighted deputy der des determined deutsche "
-    "deutscher dich did die different disabled disappointed disconnected divorced dizzy "
-    "do does doing done down dr drunk du dumb during dutch désolé désolée each eager "
-    "early easter egyptian ein eine el ella elle elles ellos else embarrassed employed "
-    "enabled enferma enfermo engineering england english er error es español española etc "
-    "euch europe european evening every everybody everyone everything excellent except "
-    "excited excluded exhausted experienced expert false famous fan fantastic fast "
-    "fatigué fatiguée february feliz few filipino fine finished finnish fired follower "
-    "for forced france français française free french friday froh from frustrated funny "
-    "fyi gen german germany glad god gone good grateful great greek group guest guilty "
-    "guru had hamburg happy has have having he head healthy hello help her here hers "
-    "heute hey hi hier him hindu hired his home honestly horrible hot how human hungarian "
-    "hungry i icelandic ich ici idk if ihr il ill ils im imho imo important impressed in "
-    "inbound inclined included incorrect india indian indonesian informed innocent inside "
-    "interested interim into invited involved iranian iraqi irish irrelevant is it "
-    "italian italy its january japan japanese je jetzt jewish job junior just keen kenyan "
-    "kidding king korean krank la las late later latino le lead leader les less lgtm like "
-    "lista listo literally located locked logged london los lost loud lovely lucky là mad "
-    "madam madrid mainly maintainer malade malaysian many march married maybe me member "
-    "mexican mich might mine mit monday month more morgen morning most mostly mr mrs ms "
-    "much mumbai munich muslim must mute muted muy my müde name near needed negative "
-    "nervous neu never new newbie nice nicht nigerian night nil ninja no nobody noch none "
-    "noob nope nor normal norwegian nosotros not nothing nous november now null obliged "
-    "october odd oder of off offline often ok okay old on onboard one online only onto "
-    "ooo or other our out outbound outside over overwhelmed own owner pakistani paris pas "
-    "past perfect perhaps please pleased polish poor portuguese positive possibly "
-    "prepared pretty principal probably product prof program project proud prêt prête ps "
-    "puzzled qualified queen quick quiet quite rather ready really remote required "
-    "retired rich right robot role romanian rome root russian sad safe same saturday "
-    "scared sceptical schon scottish seattle secure segura seguro sehr senior september "
-    "serious several shall she shocked should sicher sick sie signed similar since sir "
-    "skeptical slack slovak slow smart so sober software some somebody someone something "
-    "sometimes soon sorry spain spanish special squad staff still stop strange strong "
-    "stuck stumped stunned stupid such sunday super supposed sure surprised swedish swiss "
-    "también tbd tbh team tempted terrible test tester thai than thank thankful thanks "
-    "that the their them then there these they thirsty this those though threadkeeper "
-    "three through thursday tired title to today todo tokyo tomorrow tonight too toronto "
-    "totally toward true truly très tu tuesday turkish two ugly ukrainian un una unable "
-    "unaware uncertain und undefined under une unemployed unimportant unknown unless "
-    "unlucky uno uns unsafe unsure until up upon upset us usa used user users usually "
-    "vegan vegetarian very via vice vienna vietnamese von vous warm was we weak wednesday "
-    "week weekend weird welcome well welsh were wfh what when where whether which while "
-    "who whom whose why willing wir with within without wonderful worried worse worst "
-    "would wrong yeah year yep yes yesterday yet yo you young your yours zu él ";
+    "austrian author autistic available awake aware away awesome awful back bad baffled "
+    "bangalore banned based basically be beautiful because been before beginner behind "
+    "bei being belgian below beneath bengaluru bereit berlin beside best better between "
+    "beyond bi bisexual blind blocked blown bored boston bot both brazilian brb brilliant "
+    "british broke broken btw buddhist bug bulgarian busy but by calm can canadian cannot "
+    "cansada cansado catholic certain certified chicago chief china chinese christmas "
+    "clever client cold committed company concerned confused connected content contente "
+    "contributor convinced cooked cool correct could crazy curious currently customer "
+    "czech d'accord da danish das data dead deaf december dedicated definitely delhi "
+    "delighted deputy der des determined deutsche deutscher diabetic dich did die "
+    "different disabled disappointed disconnected divorced dizzy do does doing done down "
+    "dr drunk du dumb during dutch dying désolé désolée each eager early easter egyptian "
+    "ein eine el ella elle elles ellos else embarrassed employed enabled enferma enfermo "
+    "engineering england english er error es español española etc euch europe european "
+    "evening every everybody everyone everything excellent except excited excluded "
+    "exhausted experienced expert false famous fan fantastic fast fatigué fatiguée "
+    "february fed feliz few filipino finally fine finished finnish fired follower for "
+    "forced france français française free french friday froh from frustrated funny fyi "
+    "game gay gen german germany glad god gone gonna good grateful great greek group "
+    "guest guilty guru had half hamburg happy has have having he head healthy hello help "
+    "her here hers heute hey hi hier him hindu hired his home honestly horrible hot how "
+    "human hungarian hungry i icelandic ich ici idk if ihr il ill ils im imho imo "
+    "important impressed in inbound inclined included incorrect india indian indonesian "
+    "informed innocent inside interested interim into invited involved iranian iraqi "
+    "irish irrelevant is it italian italy its january japan japanese je jetzt jewish job "
+    "junior just keen kenyan kidding kinda king korean krank la las late later latino le "
+    "lead leader les lesbian less lgtm like lista listo literally located locked logged "
+    "london los lost loud lovely lucky là mad madam madrid mainly maintainer malade "
+    "malaysian many march married maybe me member mexican mich might mine mit monday "
+    "month more morgen morning most mostly mr mrs ms much mumbai munich muslim must mute "
+    "muted muy my müde name near needed negative nervous neu never new newbie nice nicht "
+    "nigerian night nil ninja no nobody noch none noob nope nor normal norwegian nosotros "
+    "not nothing nous november now null obliged october odd oder of off offline often ok "
+    "okay old on onboard one online only onto ooo or other our out outbound outside outta "
+    "over overwhelmed own owner pakistani paris pas past perfect perhaps please pleased "
+    "polish poor portuguese positive possibly pregnant prepared pretty principal probably "
+    "product prof program project proud prêt prête ps puzzled qualified queen queer quick "
+    "quiet quite rather ready really remote required retired rich right robot role "
+    "romanian rome root russian sad safe same saturday scared sceptical schon scottish "
+    "seattle secure segura seguro sehr senior september serious several shall she shocked "
+    "should sicher sick sie signed similar since sir skeptical slack slovak slow smart so "
+    "sober software sold some somebody someone something sometimes soon sorry sorta spain "
+    "spanish special squad staff still stop straight strange strong stuck stumped stunned "
+    "stupid such sunday super supposed sure surprised swedish swiss sworn también tbd tbh "
+    "team tempted terrible test tester thai than thank thankful thanks that the their "
+    "them then there these they thirsty this those though threadkeeper three through "
+    "thursday tired title to toast today todo tokyo tomorrow tonight too torn toronto "
+    "totally toward trans transgender true truly très tu tuesday turkish two ugly "
+    "ukrainian un una unable unaware uncertain und undefined under une unemployed "
+    "unimportant unknown unless unlucky uno uns unsafe unsure until up upon upset us usa "
+    "used user users usually vegan vegetarian very veteran via vice vienna vietnamese von "
+    "vous wanna warm was we weak wednesday week weekend weird welcome well welsh were wfh "
+    "what when where whether which while who whom whose why widowed willing wir with "
+    "within without wonderful worn worried worse worst would wrong yeah year yep yes "
+    "yesterday yet yo you young your yours zu él ";
+
+static const char no_surname[] =
+    " about again all american anyone at away back both british chinese done down dutch "
+    "else english enough everything french from german gone greek help here him home in "
+    "indian irish it italian japanese me minded now off on out over polish russian "
+    "someone soon spanish that them there this today tomorrow too trying turkish up us "
+    "with without working yet you ";
 
 static const char job[] =
     " academic accountant actor actuary administrator administratorin adviser advisor "
@@ -99,16 +105,17 @@ static const char job[] =
     "wissenschaftlerin writer ärztin étudiant étudiante ";
 
 static const char cut[] =
-    " a aber about across after again already also although am an and as at atm aus avec "
-    "based because before bei btw building but by can chez con could currently daily dans "
-    "das de dealing der desde die doing during en et focused focusing for from für "
-    "handling having her here hier his i i'm if im in instead into it's just lately "
-    "learning living located looking mainly mais mit mostly my myself not now nowadays o "
-    "oder often on or ou our over para per pero please por pour recently responsible "
-    "right seit since so sometimes specialised specialising specialized specializing "
-    "still than thanks that the their then these this though to today too trying und "
-    "under until using usually via von we when where which while who who's whom whose "
-    "will with without working would writing y yet your yourself à ";
+    " a aber about across after again already also although am an and are as at atm aus "
+    "avec based because before bei bin btw building but by can chez con could currently "
+    "daily dans das de dealing der desde die doing during en et focused focusing for from "
+    "für handling having her here hier his i i'd i'll i'm i've ich if im in instead into "
+    "is it's je just lately learning living located looking mainly mais mit mostly my "
+    "myself not now nowadays o oder often on or ou our over para per pero please por pour "
+    "recently responsible right seit since so sometimes soy specialised specialising "
+    "specialized specializing still suis than thanks that the their then these this "
+    "though to today too trying und under until using usually via von we when where which "
+    "while who who's whom whose will with without working would writing y yet yo your "
+    "yourself à ";
 
 static const char function[] =
     " a about again all also an another any anything are as at be because been being bit "
@@ -195,6 +202,7 @@ static const char term_tail[] =
 
 static const char *const lists[] = {
     [WORDS_NO_NAME] = no_name,
+    [WORDS_NO_SURNAME] = no_surname,
     [WORDS_JOB] = job,
     [WORDS_CUT] = cut,
     [WORDS_FUNCTION] = function,
@@ -214,12 +222,13 @@ static const char *const lists[] = {
 
 bool profile_word_is(enum profile_words list, const char *folded)
 {
-    char wanted[WORD_MAX + 3];
+    size_t len = strlen(folded);
 
-    if (!*folded || strlen(folded) > WORD_MAX)
-        return false;
-    snprintf(wanted, sizeof(wanted), " %s ", folded);
-    return strstr(lists[list], wanted);
+    for (const char *at = lists[list]; len && (at = strstr(at, folded)); at += len) {
+        if (at[-1] == ' ' && at[len] == ' ')
+            return true;
+    }
+    return false;
 }
 
 /* ---- technical terms --------------------------------------------------------------------- */
@@ -441,22 +450,36 @@ static const struct profile_term terms[] = {
     { "wordpress", "WordPress", false },
     { "yaml", "YAML", true },
     { "zig", "Zig", false },
+    { NULL, NULL, false },
 };
 
-static int compare_term(const void *key, const void *element)
+const struct profile_term *profile_terms_from(const char *folded)
 {
-    return strcmp(key, ((const struct profile_term *)element)->folded);
+    size_t low = 0;
+    size_t high = ARRAY_LEN(terms) - 1;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(terms[middle].folded, folded) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return &terms[low];
 }
 
 const struct profile_term *profile_find_term(const char *folded)
 {
-    return bsearch(folded, terms, ARRAY_LEN(terms), sizeof(terms[0]), compare_term);
+    const struct profile_term *term = profile_terms_from(folded);
+
+    return term->folded && strcmp(term->folded, folded) == 0 ? term : NULL;
 }
 
 size_t profile_term_number(const struct profile_term *term)
 {
     /* Spellings of one thing count as one: the first row that has it. */
-    for (size_t i = 0; i < ARRAY_LEN(terms); i++) {
+    for (size_t i = 0; terms[i].folded; i++) {
         if (strcmp(terms[i].spelling, term->spelling) == 0)
             return i;
     }

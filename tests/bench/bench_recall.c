@@ -5,38 +5,39 @@
  *   {"name", "turns": [{"id", "speaker", "text", "at"}],
  *    "questions": [{"question", "evidence": [turn ids]}]}
  *
- * They are imported into a memory of their own; each question is asked with a budget of 500,
- * 1000 and 2000 tokens. Evidence recall: the share of a question's evidence turns whose text
- * stands in the context, averaged over questions. Beside it, over the same turns in the same
- * run: the last ten turns, and plain BM25, each cut where the budget ends.
+ * `threadkeeper memory import` takes them into a memory of their own, `threadkeeper memory
+ * context` gets each question with a budget of 500, 1000 and 2000 tokens. Evidence recall: the
+ * share of a question's evidence turns whose text stands in the context, averaged over
+ * questions. Beside it, over the same turns in the same run: the last ten turns, and plain
+ * BM25, each cut where the budget ends.
  *
- *   bench_recall FILE [-v]
+ *   bench_recall FILE
  */
+#include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "base/err.h"
 #include "base/file.h"
-#include "base/metrics.h"
+#include "base/utf8.h"
 #include "memory/context.h"
 #include "memory/memory.h"
 #include "memory/words.h"
-#include "tests/bench/measure.h"
 
 #define BUDGETS_COUNT    3
 #define EVIDENCE_MAX     64
 #define TERMS_MAX        64
-#define LINE_MAX_BYTES   ((size_t)64 << 20)
-#define CONTEXT_MAX      ((size_t)1 << 20)
-#define IMPORT_BATCH     50
 #define LAST_TURNS       10
-#define MAX_TURNS        100000
+#define ARGUMENTS_MAX    8
 #define BM25_K1          1.2
 #define BM25_B           0.75
 #define CHARACTERS_TOKEN 4
@@ -58,9 +59,13 @@ struct talk {
 struct sums {
     double recall[METHODS_COUNT][BUDGETS_COUNT];
     double tokens[METHODS_COUNT][BUDGETS_COUNT];
-    double characters[BUDGETS_COUNT]; /* of the contexts, as tokens of four */
     size_t questions;
 };
+
+static const char *question_text(const struct talk *talk, size_t at)
+{
+    return json_string_value(json_object_get(json_array_get(talk->questions, at), "question"));
+}
 
 /* Which turns are evidence, by index. */
 struct evidence {
@@ -211,57 +216,131 @@ static void compare_question(const struct talk *talk, const char *question,
     }
 }
 
-/* ---- the context --------------------------------------------------------------------------
- */
+/* ---- the program ------------------------------------------------------------------------- */
 
-static void ask(struct memory *memory, struct conversation *conversation,
-                const struct talk *talk, const char *question, const struct evidence *evidence,
-                struct sums *sums)
+/* Where it all is, and the program's command line. */
+struct place {
+    char directory[32];
+    char *config;
+    char *input;
+    char *output;
+    const char *program;
+};
+
+/* Runs `threadkeeper -c CONFIG memory ARGUMENT...` from input to output; -1 when it fails. */
+static int run_memory(const struct place *place, const char *const *arguments, struct err *err)
 {
-    for (size_t b = 0; b < BUDGETS_COUNT; b++) {
-        struct memory_context_options options = {
-            .budget_tokens = budgets[b],
-            .max_messages = 10,
-            .verbatim_messages = 3,
-            .uses_summary = true,
-            .uses_recall = true,
-            .session_ttl_ms = INT64_C(86400000),
-            .question = question,
-            .now_wall_s = clock_wall_s(),
-        };
-        struct memory_receipt receipt = { 0 };
-        AUTO_BUF struct buf out = { 0 };
-        size_t found = 0;
+    const char *argv[ARGUMENTS_MAX + 5] = { place->program, "-c", place->config, "memory" };
+    posix_spawn_file_actions_t actions;
+    int status = -1;
+    pid_t pid;
+    int rc;
 
-        buf_init(&out, CONTEXT_MAX);
-        memory_build_context(memory, conversation, &options, &out, &receipt);
-        for (size_t e = 0; e < evidence->count; e++)
-            found += strstr(buf_text(&out), talk->turns[evidence->turns[e]].text) != NULL;
-        sums->recall[METHOD_CONTEXT][b] += share(found, evidence->count);
-        sums->tokens[METHOD_CONTEXT][b] += (double)receipt.tokens;
-        sums->characters[b] += (double)out.len / CHARACTERS_TOKEN;
-        if (receipt.tokens > budgets[b] || (int64_t)out.len > budgets[b] * CHARACTERS_TOKEN) {
-            fprintf(stderr, "bench_recall: a context of %lld tokens is over its budget\n",
-                    (long long)receipt.tokens);
-            exit(1);
-        }
-        memory_receipt_deinit(&receipt);
-    }
+    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
+        argv[4 + i] = arguments[i];
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, place->input, O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, place->output,
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    rc = posix_spawn(&pid, place->program, &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (rc != 0)
+        return err_set(err, ERR_SYSTEM, "cannot run %s", place->program);
+    while (waitpid(pid, &status, 0) < 0)
+        ;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return err_set(err, ERR_SYSTEM, "%s memory %s failed", place->program, arguments[0]);
+    return 0;
 }
 
-static int import(struct memory *memory, const struct talk *talk,
-                  struct conversation **ret_conversation, struct err *err)
+static int import(const struct place *place, const struct talk *talk, struct err *err)
 {
-    if (memory_conversation_begin(memory, talk->name, NULL, NULL, ret_conversation, err) < 0)
-        return -1;
-    for (size_t i = 0; i < talk->count; i += IMPORT_BATCH) {
-        size_t count = talk->count - i < IMPORT_BATCH ? talk->count - i : IMPORT_BATCH;
+    static const char *const arguments[] = { "import", "-", NULL };
+    FILE *file = fopen(place->input, "we");
 
-        if (memory_conversation_commit(memory, *ret_conversation, talk->turns + i, count, NULL,
-                                       0, LEDGER_DONE, err) < 0)
-            return -1;
+    if (!file)
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->input);
+    for (size_t i = 0; i < talk->count; i++) {
+        const struct memory_turn *turn = &talk->turns[i];
+        json_auto_t *line =
+            json_pack("{s:s, s:s, s:s, s:s, s:I}", "key", talk->name, "role",
+                      turn->role == MEMORY_ROLE_USER ? "user" : "assistant", "author",
+                      turn->author, "text", turn->text, "at", (json_int_t)turn->at_wall_s);
+
+        json_dumpf(line, file, JSON_COMPACT);
+        fputc('\n', file);
     }
+    if (fclose(file) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->input);
+    return run_memory(place, arguments, err);
+}
+
+static int write_questions(const struct place *place, const struct talk *talk, struct err *err)
+{
+    FILE *file = fopen(place->input, "we");
+
+    if (!file)
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->input);
+    for (size_t i = 0; i < json_array_size(talk->questions); i++) {
+        const char *text = question_text(talk, i);
+
+        for (; *text; text++)
+            fputc(*text == '\n' ? ' ' : *text, file);
+        fputc('\n', file);
+    }
+    if (fclose(file) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->input);
     return 0;
+}
+
+/* What one answer holds of its question's evidence. */
+static int judge(const struct talk *talk, size_t question, const char *line, size_t budget,
+                 struct sums *sums, struct err *err)
+{
+    struct evidence evidence = find_evidence(talk, json_array_get(talk->questions, question));
+    json_error_t why;
+    json_auto_t *answer = json_loads(line, 0, &why);
+    const char *context = json_string_value(json_object_get(answer, "context"));
+    int64_t tokens = json_integer_value(json_object_get(answer, "tokens"));
+    size_t found = 0;
+
+    if (!context)
+        return err_set(err, ERR_SYSTEM, "no context in: %.200s", line);
+    if (tokens > budgets[budget] ||
+        utf8_length(context, strlen(context)) > (size_t)budgets[budget] * CHARACTERS_TOKEN)
+        return err_set(err, ERR_SYSTEM, "a context of %" PRId64 " tokens, %" PRId64 " allowed",
+                       tokens, budgets[budget]);
+    for (size_t e = 0; e < evidence.count; e++)
+        found += strstr(context, talk->turns[evidence.turns[e]].text) != NULL;
+    sums->recall[METHOD_CONTEXT][budget] += share(found, evidence.count);
+    sums->tokens[METHOD_CONTEXT][budget] += (double)tokens;
+    return 0;
+}
+
+static int ask(const struct place *place, const struct talk *talk, size_t budget,
+               struct sums *sums, struct err *err)
+{
+    AUTO_FREE char *tokens = xasprintf("%" PRId64, budgets[budget]);
+    const char *arguments[] = { "context", talk->name, "-", "--budget", tokens, NULL };
+    size_t asked = json_array_size(talk->questions);
+    char *line = NULL;
+    size_t capacity = 0;
+    size_t answered = 0;
+    FILE *file;
+    int rc;
+
+    if (run_memory(place, arguments, err) < 0)
+        return -1;
+    file = fopen(place->output, "re");
+    if (!file)
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->output);
+    for (rc = 0; rc == 0 && answered < asked && getline(&line, &capacity, file) > 0; answered++)
+        rc = judge(talk, answered, line, budget, sums, err);
+    free(line);
+    fclose(file);
+    if (rc == 0 && answered < asked)
+        return err_set(err, ERR_SYSTEM, "%zu answers to %zu questions", answered, asked);
+    return rc;
 }
 
 /* ---- the file -----------------------------------------------------------------------------
@@ -321,11 +400,11 @@ static void add_sums(struct sums *to, const struct sums *from)
     to->questions += from->questions;
 }
 
-static int run_talk(struct memory *memory, const char *line, struct sums *all, struct err *err)
+static int run_talk(const struct place *place, const char *line, struct sums *all,
+                    struct err *err)
 {
     json_error_t why;
     json_auto_t *root = json_loads(line, 0, &why);
-    struct conversation *conversation = NULL;
     struct talk talk;
     struct sums sums = { 0 };
     int rc;
@@ -333,25 +412,26 @@ static int run_talk(struct memory *memory, const char *line, struct sums *all, s
     if (!root)
         return err_set(err, ERR_INPUT, "not JSON: %s", why.text);
     read_talk(root, &talk);
-    rc = import(memory, &talk, &conversation, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(talk.questions); i++) {
-        const json_t *question = json_array_get(talk.questions, i);
-        const char *text = json_string_value(json_object_get(question, "question"));
-        struct evidence evidence = find_evidence(&talk, question);
+    sums.questions = json_array_size(talk.questions);
+    rc = import(place, &talk, err);
+    for (size_t i = 0; rc == 0 && i < sums.questions; i++) {
+        struct evidence evidence = find_evidence(&talk, json_array_get(talk.questions, i));
 
-        compare_question(&talk, text, &evidence, &sums);
-        ask(memory, conversation, &talk, text, &evidence, &sums);
-        sums.questions++;
+        compare_question(&talk, question_text(&talk, i), &evidence, &sums);
     }
-    memory_conversation_end(memory, conversation);
-    print_sums(talk.name, &sums, false);
+    if (rc == 0)
+        rc = write_questions(place, &talk, err);
+    for (size_t b = 0; rc == 0 && b < BUDGETS_COUNT; b++)
+        rc = ask(place, &talk, b, &sums, err);
+    if (rc == 0)
+        print_sums(talk.name, &sums, false);
     add_sums(all, &sums);
     free(talk.turns);
     free(talk.ids);
     return rc;
 }
 
-static int run_file(struct memory *memory, const char *path, struct err *err)
+static int run_file(const struct place *place, const char *path, struct err *err)
 {
     FILE *file = fopen(path, "re");
     struct sums all = { 0 };
@@ -361,9 +441,9 @@ static int run_file(struct memory *memory, const char *path, struct err *err)
 
     if (!file)
         return err_set_errno(err, ERR_INPUT, "%s", path);
-    printf("evidence recall (mean tokens)   at   500             1000             2000\n");
+    printf("evidence recall (mean tokens)  at 500           1000           2000 tokens\n");
     while (rc == 0 && getline(&line, &capacity, file) > 0)
-        rc = run_talk(memory, line, &all, err);
+        rc = run_talk(place, line, &all, err);
     free(line);
     fclose(file);
     if (rc == 0)
@@ -371,40 +451,45 @@ static int run_file(struct memory *memory, const char *path, struct err *err)
     return rc;
 }
 
+/* No account is needed, and conversations of years ago are to stay. */
+static int prepare(struct place *place, struct err *err)
+{
+    const char *program = getenv("TK_BIN"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    AUTO_FREE char *yaml = NULL;
+
+    *place = (struct place){ .directory = "/tmp/bench-recall-XXXXXX" };
+    place->program = program ? program : "build/release/threadkeeper";
+    if (!mkdtemp(place->directory))
+        return err_set_errno(err, ERR_SYSTEM, "%s", place->directory);
+    place->config = xasprintf("%s/threadkeeper.yaml", place->directory);
+    place->input = xasprintf("%s/input", place->directory);
+    place->output = xasprintf("%s/output", place->directory);
+    yaml = xasprintf("slack: { app_token: xapp-bench, bot_token: xoxb-bench }\n"
+                     "memory: { retention: 3650d }\n"
+                     "state_dir: %s/state\n",
+                     place->directory);
+    return file_write(place->config, yaml, strlen(yaml), 0600, err);
+}
+
 int main(int argc, char **argv)
 {
-    char directory[] = "/tmp/bench-recall-XXXXXX";
-    struct memory_options options = { .store = MEMORY_STORE_SQLITE,
-                                      .durability = MEMORY_DURABILITY_TURN,
-                                      .snapshot_interval_ms = INT64_C(3600000),
-                                      .max_bytes = INT64_C(256) << 20,
-                                      .cache_ttl_ms = INT64_C(3600000),
-                                      .session_ttl_ms = INT64_C(86400000),
-                                      .retention_ms = INT64_C(36500) * 86400000,
-                                      .max_turns = MAX_TURNS,
-                                      .files_dir = "",
-                                      .encryption_key_file = "" };
-    struct metrics *metrics = metrics_new();
-    struct memory *memory = NULL;
+    struct place place;
     struct err err = { 0 };
     int rc;
 
     if (argc < 2) {
         printf("bench_recall: make bench-recall DATA=FILE measures recall\n");
-        metrics_free(metrics);
         return 0;
     }
-    if (!mkdtemp(directory))
-        return 1;
-    options.state_dir = directory;
-    rc = memory_open(&options, metrics, &memory, &err);
+    rc = prepare(&place, &err);
     if (rc == 0)
-        rc = run_file(memory, argv[1], &err);
-    memory_close(memory);
-    metrics_free(metrics);
+        rc = run_file(&place, argv[1], &err);
     if (rc < 0)
         fprintf(stderr, "bench_recall: %s\n", err.message);
-    if (file_remove_tree(directory, NULL) < 0)
-        fprintf(stderr, "bench_recall: %s stays behind\n", directory);
+    if (file_remove_tree(place.directory, NULL) < 0)
+        fprintf(stderr, "bench_recall: %s stays behind\n", place.directory);
+    free(place.config);
+    free(place.input);
+    free(place.output);
     return rc < 0;
 }

@@ -1,12 +1,14 @@
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "tests/scenario/harness_inside.h"
 #include "tests/scenario/scenario.h"
 
 #define KEY           "U0ALICE:C0DEV:1790000000.000100"
@@ -58,8 +60,9 @@ static const char few_turns[] =
     "{\"key\":\"" KEY
     "\",\"role\":\"assistant\",\"author\":\"\",\"text\":\"noted:\\n  \\\"JWT\\\" "
     "\xc3\xa9\\t\\u001B[31m\",\"at\":1790000005.25}\n"
-    "{\"key\":\"D0BOB\",\"role\":\"system\",\"author\":\"\",\"text\":\"\",\"at\":0,"
-    "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7},\"note\":\"kept\"}\n";
+    "{\"key\":\"D0BOB\",\"role\":\"system\",\"author\":\"\",\"text\":\"\",\"at\":1790000000."
+    "1234567,"
+    "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7,\"cost\":0.5},\"note\":\"kept\"}\n";
 
 /* ---- in and out ---------------------------------------------------------------------------
  */
@@ -302,9 +305,8 @@ static void the_daemon_is_looked_at_and_not_disturbed(void **state)
     check_no_violations(h);
 }
 
-static void what_an_admin_erases_the_daemon_forgets(void **state)
+static void erase_beside_the_daemon(struct harness *h)
 {
-    struct harness *h = *state;
     struct program program;
 
     daemon_start(h);
@@ -324,6 +326,18 @@ static void what_an_admin_erases_the_daemon_forgets(void **state)
     lab_say(h, ALICE, ALICE_DM, NULL, "which number?");
     lab_wait_reply(h, ALICE_DM, NULL, "You have not told me anything before");
     check_no_violations(h);
+}
+
+static void what_an_admin_erases_the_daemon_forgets(void **state)
+{
+    erase_beside_the_daemon(*state);
+}
+
+static void it_forgets_with_files_and_snapshots_too(void **state)
+{
+    harness_set(*state, "memory", "store: files");
+    harness_set(*state, "memory", "durability: interval");
+    erase_beside_the_daemon(*state);
 }
 
 /* ---- a conversation as a dictionary -------------------------------------------------------
@@ -466,22 +480,47 @@ static void wrong_usage_ends_with_2(void **state)
     check_exit(memory(h, "", "list"), 78, "a bad configuration");
 }
 
-static void a_full_disk_is_told(void **state)
+/* `threadkeeper memory export` into that descriptor; its exit status. */
+static int export_into(struct harness *h, int out, int errors)
+{
+    AUTO_FREE char *wrap = NULL;
+    const char *args[32];
+    size_t count = harness_begin_args(&wrap, args, ARRAY_LEN(args) / 2);
+    int status = 0;
+    pid_t pid;
+
+    args[count++] = "-c";
+    args[count++] = harness_config_path(h);
+    args[count++] = "memory";
+    args[count++] = "export";
+    args[count] = NULL;
+    pid = harness_spawn(args, STDIN_FILENO, out, errors);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return harness_exit_status(status);
+}
+
+static void a_full_disk_is_told_and_a_closed_pipe_is_not(void **state)
 {
     struct harness *h = *state;
-    AUTO_FREE char *command = NULL;
-    struct program program;
+    AUTO_FREE char *path = xasprintf("%s/export.err", harness_dir(h));
+    AUTO_FD int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    AUTO_FD int errors = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    AUTO_BUF struct buf said = { 0 };
+    struct err err = { 0 };
+    int ends[2];
 
     check_exit(memory(h, few_turns, "import"), 0, "something is there");
-    /* run_threadkeeper() has stdout for itself: another process of ours redirects it. */
-    program = run_threadkeeper(h, "", "memory", "list", NULL);
-    check_exit(program, 0, "a disk with room");
-    command =
-        xasprintf("exec %s -c '%s' memory export >/dev/full 2>'%s/full.err'", getenv("TK_BIN"),
-                  harness_config_path(h), /* NOLINT(concurrency-mt-unsafe) */
-                  harness_dir(h));
-    CHECK_INT(WEXITSTATUS(system(command)), 1, /* banned: a shell's redirection is meant */
-              "a full disk");
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    close(ends[0]);
+    CHECK_INT(export_into(h, ends[1], errors), 0, "whoever closes it has what they wanted");
+    close(ends[1]);
+    buf_init(&said, TEXT_MAX);
+    assert_int_equal(file_read(path, &said, &err), 0);
+    CHECK_TEXT(buf_text(&said), "", "nothing to say");
+    CHECK_INT(export_into(h, full, errors), 1, "a full disk");
+    assert_int_equal(file_read(path, &said, &err), 0);
+    CHECK_HOLDS(buf_text(&said), "cannot write: No space left on device", "said plainly");
 }
 
 SCENARIO_MAIN(SCENARIO(what_is_imported_is_exported),
@@ -490,6 +529,7 @@ SCENARIO_MAIN(SCENARIO(what_is_imported_is_exported),
               SCENARIO(a_thousand_questions_take_one_process),
               SCENARIO(the_daemon_is_looked_at_and_not_disturbed),
               SCENARIO(what_an_admin_erases_the_daemon_forgets),
+              SCENARIO(it_forgets_with_files_and_snapshots_too),
               SCENARIO(a_conversation_is_a_dictionary), SCENARIO(its_values_may_be_lists),
               SCENARIO(it_has_messages_and_a_size), SCENARIO(wrong_usage_ends_with_2),
-              SCENARIO(a_full_disk_is_told))
+              SCENARIO(a_full_disk_is_told_and_a_closed_pipe_is_not))

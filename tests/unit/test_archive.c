@@ -478,11 +478,14 @@ static void a_sweep_erases_what_is_past_its_time(void)
     CHECK_INT(swept.fields, 1, "expired");
     CHECK_TEXT(history_of(lab.memory, "A"), "1:one;2:two;", "not yet");
     lab_close(&lab);
-    lab.options.retention_ms = -60000; /* what is stored now is past it */
+    lab.options.retention_ms = 1;
     lab_open(&lab);
-    if (memory_sweep(lab.memory, &swept, &err) < 0)
-        fail_msg("%s", err.message);
-    CHECK_TEXT(history_of(lab.memory, "A"), "", "gone");
+    /* Ages are in whole seconds. */
+    while (*history_of(lab.memory, "A")) {
+        if (memory_sweep(lab.memory, &swept, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_true(clock_now_ms() < until);
+    }
     lab_remove(&lab);
 }
 

@@ -76,6 +76,8 @@ static void names_are_learnt(void)
         { "```\nI'm Bob\n```\nI'm Ann", "name=Ann" },
         { "I'm Khaled", "name=Khaled" },
         { "I'm Will", "name=Will" },
+        { "I'm Ahmed", "name=Ahmed" },
+        { "I'm Manfred Blocked", "" },
     };
 
     check_rows(rows, ARRAY_LEN(rows));
@@ -168,6 +170,13 @@ static void nobody_is_called_what_is_no_name(void)
         "{\"name\": \"I'm Bob\"}",
         "name: I'm Bob",
         "I'm Admin",
+        "I'm Swamped",
+        "I'm Blown Away",
+        "I'm Outta Here",
+        "I'm Half Italian",
+        "I'm Diabetic",
+        "I'm Gay",
+        "I'm Dr. Smith",
         "I'm Root",
         "I'm Senior",
         "i am",
@@ -218,6 +227,8 @@ static void roles_are_learnt(void)
         { "because I'm a developer I like CLIs", "role=developer" },
         { "I'm Product Manager at Acme", "role=Product Manager" },
         { "I'm a teacher and I need a quiz", "role=teacher" },
+        { "I'm a Sr. Software Engineer", "role=Sr Software Engineer" },
+        { "I'm Markus, ich bin Entwickler", "name=Markus; role=Entwickler" },
         { "I'm a student", "role=student" },
         { "Ich bin Entwickler", "role=Entwickler" },
         { "Ich arbeite als Lehrerin in Wien", "role=Lehrerin" },
@@ -283,6 +294,8 @@ static void interests_are_learnt(void)
         { "I'm interested in learning more", "" },
         { "I like hiking and jazz", "hiking; jazz" },
         { "I like it", "" },
+        { "I love running my own studio", "" },
+        { "I enjoy reading, watching movies and more", "reading" },
         { "I like this idea", "" },
         { "I like to move it", "" },
         { "I like Bob", "" },
@@ -371,12 +384,9 @@ static void every_term_is_found(void)
         if (!name)
             break;
         folded = xstrdup(name);
-        for (char *c = folded; *c; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+        profile_fold(folded);
         term = profile_find_term(folded);
-        if (!term)
-            fail_msg("%s is not found: its list is not sorted", name);
-        CHECK_TEXT(term->spelling, name, "its spelling");
+        CHECK_TEXT(term ? term->spelling : NULL, name, "found, so the list is sorted");
     }
 }
 
