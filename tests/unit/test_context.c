@@ -74,7 +74,10 @@ static char *build(struct lab *lab, const char *key,
         *ret_receipt = receipt;
     else
         memory_receipt_deinit(&receipt);
-    return out.len ? buf_take(&out) : xstrdup("");
+    if (out.len)
+        return buf_take(&out);
+    buf_deinit(&out);
+    return xstrdup("");
 }
 
 struct said {
