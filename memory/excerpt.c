@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 
 #define PASSAGES_MAX      512
-#define PASSAGE_MIN_BYTES 60 /* shorter sentences go with the next one */
+#define PASSAGE_MIN_BYTES 24 /* shorter sentences go with the next one */
 
 struct passages {
     struct excerpt parts[PASSAGES_MAX];
