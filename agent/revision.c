@@ -26,7 +26,7 @@ static FILE *open_regular(const char *path)
         return NULL;
     file = fdopen(fd, "r");
     if (file)
-        fd = -1;
+        (void)take_fd(&fd);
     return file;
 }
 

@@ -16,7 +16,7 @@
 #define FULL_WIDTH_BANG "\xef\xbc\x81"
 
 static const struct command commands[] = {
-    { "new", "", "forget what was said here so far and start afresh", desk_say_new, false,
+    { "new", "", "start afresh: what was said here is no longer passed on", desk_say_new, false,
       true },
     { "stop", "", "end what I am doing in this conversation", desk_say_stop, false, true },
     { "status", "", "what I am doing, and your place in the queue", desk_say_status, false,

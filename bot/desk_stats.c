@@ -16,6 +16,8 @@
 #define LOG_MODULE "bot.desk"
 #include "base/log.h"
 
+#define KIB INT64_C(1024)
+
 static const char *many(int64_t count)
 {
     return count == 1 ? "" : "s";
@@ -23,12 +25,12 @@ static const char *many(int64_t count)
 
 static void print_bytes(int64_t bytes, struct buf *out)
 {
-    if (bytes < 1024)
+    if (bytes < KIB)
         buf_printf(out, "%" PRId64 " B", bytes);
-    else if (bytes < 1024 * 1024)
-        buf_printf(out, "%.1f KiB", (double)bytes / 1024);
+    else if (bytes < KIB * KIB)
+        buf_printf(out, "%.1f KiB", (double)bytes / KIB);
     else
-        buf_printf(out, "%.1f MiB", (double)bytes / 1024 / 1024);
+        buf_printf(out, "%.1f MiB", (double)bytes / (KIB * KIB));
 }
 
 static void say_failed(struct buf *out, const char *what, const struct err *err)

@@ -64,6 +64,7 @@ static void drop_ended_locked(struct limit *limit, int64_t now_ms)
 {
     struct window *window;
 
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed was unlinked first */
     while ((window = TAILQ_FIRST(&limit->order)) != NULL && window->ends_ms <= now_ms)
         drop_locked(limit, window);
 }

@@ -159,8 +159,36 @@ static void a_kept_answer_is_remembered_and_forgotten_like_any(void **state)
     check_no_violations(h);
 }
 
+static void a_crash_while_it_is_shown_shows_it_once(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+
+    set_scenario(h, "ok");
+    harness_set(h, "agent", "cache_ttl: 10m");
+    commit(h, COMMIT_A);
+    daemon_start(h);
+    ask(h, ALICE, "which file?");
+    lab_fault(h, "chat.postMessage", "drop_executed", 1);
+    lab_fault(h, "conversations.replies", "http_503", -1); /* nor can it be looked for */
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper which file?");
+    lab_wait_text(h, DEV, thread, "Now you ask");
+    daemon_kill(h);
+    json_decref(lab_command(h, "fault", json_pack("{s:b}", "clear", 1)));
+    daemon_start(h);
+    lab_wait_reply(h, DEV, thread, "when you asked the same");
+    lab_wait_idle(h, DEV, thread);
+    CHECK_INT(lab_count_replies(h, DEV, thread), 1, "in the message that was there");
+    lab_say(h, ALICE, DEV, thread, "and then?");
+    lab_wait_reply(h, DEV, thread,
+                   "You have told me 1 thing before: (1) \"which file?\". Now you ask: "
+                   "\"and then?\"");
+    check_no_violations(h);
+}
+
 SCENARIO_MAIN(SCENARIO(who_asks_too_often_is_told_so_and_not_answered),
               SCENARIO(a_mention_counts_once_although_it_comes_twice),
               SCENARIO(admins_are_not_counted),
               SCENARIO(the_same_question_is_answered_again_without_an_agent),
-              SCENARIO(a_kept_answer_is_remembered_and_forgotten_like_any))
+              SCENARIO(a_kept_answer_is_remembered_and_forgotten_like_any),
+              SCENARIO(a_crash_while_it_is_shown_shows_it_once))

@@ -58,7 +58,7 @@ static void a_refusal_names_count_limit_window_and_when_to_try_again(void)
 
     buf_init(&out, 1000);
     for (int i = 0; i < 11; i++)
-        answer = limit_count(limit, "U1", 10, 60000, i * 1000);
+        answer = limit_count(limit, "U1", 10, 60000, INT64_C(1000) * i);
     limit_print(&answer, &out);
     assert_string_equal(buf_text(&out),
                         "Sorry, this is your message number 11 within 60 s, and I take 10 from "

@@ -11,6 +11,8 @@
 #define ID_B   "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define ID_64  "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 #define PACKED "# pack-refs with: peeled fully-peeled sorted \n"
+#define BOTH   PACKED ID_A " refs/heads/ma\n" ID_B " refs/heads/main\n^" ID_A "\n"
+#define OLDER  PACKED ID_A " refs/heads/main\n"
 
 /* Files in a directory of their own, "path\0content" pairs ended by NULL. */
 struct tree {
@@ -52,6 +54,7 @@ static void check_revision(const struct tree *tree, const char *workspace, const
 
 static void a_commit_is_found_wherever_git_keeps_it(void)
 {
+    /* NOLINTBEGIN(bugprone-suspicious-missing-comma): a line is an id and its end */
     static const struct {
         const char *files[10]; /* path, content, ... */
         const char *workspace;
@@ -64,13 +67,12 @@ static void a_commit_is_found_wherever_git_keeps_it(void)
           "",
           ID_A,
           "a loose ref" },
-        { { ".git/HEAD", "ref: refs/heads/main\n", ".git/packed-refs",
-            PACKED ID_A " refs/heads/ma\n" ID_B " refs/heads/main\n^" ID_A "\n" },
+        { { ".git/HEAD", "ref: refs/heads/main\n", ".git/packed-refs", BOTH },
           "",
           ID_B,
           "a packed ref" },
-        { { ".git/HEAD", "ref: refs/heads/main\n", ".git/packed-refs",
-            PACKED ID_A " refs/heads/main\n", ".git/refs/heads/main", ID_B "\n" },
+        { { ".git/HEAD", "ref: refs/heads/main\n", ".git/packed-refs", OLDER,
+            ".git/refs/heads/main", ID_B "\n" },
           "",
           ID_B,
           "the loose one is newer" },
@@ -99,6 +101,7 @@ static void a_commit_is_found_wherever_git_keeps_it(void)
         { { ".git/index", "" }, "", "", "no head" },
         { { "README", "" }, "no-such-directory", "", "no workspace" },
     };
+    /* NOLINTEND(bugprone-suspicious-missing-comma) */
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct tree tree;
