@@ -92,19 +92,9 @@ static void lexicon_free(void *context)
     free(lexicon);
 }
 
-/* The thread that ends the process does not end itself: nobody else frees what it has. */
-static void free_at_exit(void)
-{
-    struct lexicon *lexicon = pthread_getspecific(lexicon_key);
-
-    pthread_setspecific(lexicon_key, NULL);
-    if (lexicon)
-        lexicon_free(lexicon);
-}
-
 static void make_key(void)
 {
-    if (pthread_key_create(&lexicon_key, lexicon_free) != 0 || atexit(free_at_exit) != 0)
+    if (pthread_key_create(&lexicon_key, lexicon_free) != 0)
         abort();
     has_key = true;
 }
