@@ -625,6 +625,22 @@ static void what_was_read_before_a_change_is_not_kept(void **state)
     lab->memory->store->ops = interruption.real;
 }
 
+static void what_a_command_beside_changes_is_seen_with_the_next_message(void **state)
+{
+    struct lab *lab = *state;
+    struct lab beside = *lab;
+
+    set_preference(lab, ANN, "language", "de");
+    check_context(lab, ANN, "Their wishes: answer in German.\n", "in RAM from now on");
+    beside.options.is_visitor = true;
+    lab_open(&beside);
+    set_preference(&beside, ANN, "language", "fr");
+    lab_close(&beside);
+    lab_record_new(lab, "Ev1", "1.1");
+    set_preference(lab, BOB, "language", "en"); /* the journal has gone round by then */
+    check_context(lab, ANN, "Their wishes: answer in French.\n", "read anew");
+}
+
 static int refuse_to_read(struct store *store, const char *user, enum store_item_kind kind,
                           store_item_fn visit, void *context, struct err *err)
 {
@@ -736,6 +752,7 @@ TEST_MAIN(WITH_LAB(preferences_are_checked),
           WITH_LAB(a_turn_under_way_does_not_bring_back_what_was_forgotten),
           WITH_LAB(a_turn_under_way_does_not_undo_a_correction),
           WITH_LAB(what_was_read_before_a_change_is_not_kept),
+          WITH_LAB(what_a_command_beside_changes_is_seen_with_the_next_message),
           WITH_LAB(a_store_that_is_away_is_an_error_but_fails_no_turn),
           WITH_LAB(interests_are_set_as_a_list), WITH_LAB(there_is_an_end_to_interests),
           WITH_LAB(a_term_in_three_messages_is_an_interest),
@@ -750,4 +767,5 @@ TEST_MAIN(WITH_LAB(preferences_are_checked),
           WITH_FILES(what_people_say_is_learnt), WITH_FILES(corrections_stay),
           WITH_FILES(what_was_forgotten_is_not_learnt_from_older_words),
           WITH_FILES(interests_are_set_as_a_list), WITH_FILES(there_is_an_end_to_interests),
-          WITH_FILES(no_value_can_forge_a_line), WITH_FILES(nobody_loses_anothers_change))
+          WITH_FILES(no_value_can_forge_a_line), WITH_FILES(nobody_loses_anothers_change),
+          WITH_FILES(what_a_command_beside_changes_is_seen_with_the_next_message))
