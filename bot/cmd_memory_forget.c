@@ -2,9 +2,12 @@
  * cmd_memory_forget.c - `threadkeeper memory forget | sweep`: erasure by an admin, with its
  * receipt.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -172,11 +175,23 @@ static int ask(struct memory_call *call)
     return CLI_FAILED;
 }
 
+/* A daemon holds the lock of its state_dir as long as it lives. */
+static bool is_alone(const struct memory_call *call)
+{
+    AUTO_FREE char *path = xasprintf("%s/daemon.lock", call->config->state_dir);
+    AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT;
+    return flock(fd, LOCK_SH | LOCK_NB) == 0;
+}
+
 static int forget(struct memory_call *call)
 {
     struct memory_forget what = { .key = call->args.conversation,
                                   .user = call->args.user,
-                                  .before_wall_s = call->args.before_wall_s };
+                                  .before_wall_s = call->args.before_wall_s,
+                                  .is_alone = is_alone(call) };
     struct memory_forgotten forgotten = { 0 };
     struct err err = { 0 };
     int status;

@@ -38,6 +38,29 @@ static int ask_daemon(const struct config *config, struct http_response *ret_res
     return 0;
 }
 
+/* What was counted since the start; a daemon of an older version counts less. */
+static void print_figures(const json_t *memory)
+{
+    json_int_t hit_percent = 0;
+    json_int_t contexts = 0;
+    json_int_t tokens = 0;
+    json_int_t summaries = 0;
+    json_int_t answers = 0;
+    json_int_t refused = 0;
+
+    if (json_unpack((json_t *)memory, "{s:I, s:I, s:I, s:I, s:I, s:I}", "hit_percent",
+                    &hit_percent, "contexts", &contexts, "tokens_per_context", &tokens,
+                    "summaries_made", &summaries, "answers_hit", &answers, "rate_limited",
+                    &refused) < 0)
+        return;
+    printf("            found in RAM %" PRId64 " %%; %" PRId64 " questions with %" PRId64
+           " tokens of memory on average\n",
+           (int64_t)hit_percent, (int64_t)contexts, (int64_t)tokens);
+    printf("            %" PRId64 " summaries made, %" PRId64 " answers served again, %" PRId64
+           " messages over the rate limit\n",
+           (int64_t)summaries, (int64_t)answers, (int64_t)refused);
+}
+
 static void print_links(const json_t *links)
 {
     size_t index;
@@ -91,6 +114,7 @@ static int print_human(const char *text, struct err *err)
            (int64_t)waiting);
     printf("  memory    %s, %" PRId64 " conversations at hand, %" PRId64 " KiB\n", mode,
            (int64_t)conversations, (int64_t)bytes / 1024);
+    print_figures(json_object_get(root, "memory"));
     if (damaged)
         printf(
             "            THE DATABASE IS DAMAGED: the next start moves it aside and keeps what "

@@ -120,9 +120,12 @@ void desk_message_deleted(struct app *app, const char *channel, const char *thre
         .channel = channel, .slack_ts = ts, .thread_ts = thread_ts, .user = user
     };
     struct memory_forgotten forgotten = { 0 };
-    struct ledger_entry *entry = dispatch_withdraw(app->dispatch, channel, ts);
+    struct ledger_entry *entry;
     struct err err = { 0 };
 
+    if (!*ts || !*channel)
+        return;
+    entry = dispatch_withdraw(app->dispatch, channel, ts);
     if (entry) {
         log_info("withdrawn before its turn: channel=%s ts=%s", channel, ts);
         if (memory_mark_messages(app->memory, &entry->id, 1, LEDGER_CANCELLED, &err) < 0)

@@ -193,7 +193,8 @@ const struct option option_table[] = {
       .preset = "60s",
       .min = SECOND,
       .max = DAY,
-      .help = "Counted from the first of them." },
+      .help = "Counted from the first of them. Commands and admins are not counted; a restart "
+              "begins anew." },
 
     { .key = "agent.command",
       .type = OPTION_LIST,

@@ -229,9 +229,7 @@ static int scrub_call(void *context, struct db *db, struct err *err)
     struct store *store = context;
 
     /* The ledger is in the database whatever the store. */
-    if (db_scrub(db, err) < 0)
-        return -1;
-    return store->ops->joins_journal ? store->ops->scrub(store, db, err) : 0;
+    return store->ops->joins_journal ? store->ops->scrub(store, db, err) : db_scrub(db, err);
 }
 
 /* Readers hold the log for moments; a backup may hold it longer. */
@@ -310,16 +308,32 @@ static void log_receipt(const struct memory_forget *what,
              what->slack_ts ? what->slack_ts : "", buf_text(&receipt));
 }
 
+static bool is_blank(const char *given)
+{
+    return given && !*given;
+}
+
+/* What is given and empty would mean whatever has no author or no ts. */
+static int check(const struct memory_forget *what, struct err *err)
+{
+    if (!what->key && !what->user && !what->before_wall_s && !what->slack_ts)
+        return err_set(err, ERR_INPUT, "nothing says what to forget");
+    if (is_blank(what->key) || is_blank(what->slack_ts) ||
+        (is_blank(what->user) && !what->slack_ts))
+        return err_set(err, ERR_INPUT, "what to forget is empty");
+    if (what->slack_ts && (!what->channel || !*what->channel))
+        return err_set(err, ERR_INPUT, "a message is known by its channel and ts");
+    return 0;
+}
+
 int memory_forget(struct memory *memory, const struct memory_forget *what,
                   struct memory_forgotten *ret_forgotten, struct err *err)
 {
     struct erasure erasure = { .memory = memory, .receipt = ret_forgotten };
     int rc;
 
-    if (!what->key && !what->user && !what->before_wall_s && !what->slack_ts)
-        return err_set(err, ERR_INPUT, "nothing says what to forget");
-    if (what->slack_ts && !what->channel)
-        return err_set(err, ERR_INPUT, "a message is known by its channel and ts");
+    if (check(what, err) < 0)
+        return -1;
     rc = forget(&erasure, what, err);
     erasure_deinit(&erasure);
     if (erasure.is_lent || (rc == 0 && what->user && !what->slack_ts))

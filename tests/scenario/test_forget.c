@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -48,6 +49,20 @@ static void check_no_bytes(struct harness *h, const char *bytes)
         free(path);
         harness_pause_ms(20);
     }
+}
+
+static void wait_bytes(struct harness *h, const char *bytes)
+{
+    int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
+    AUTO_FREE char *runs = xasprintf("%s/runs", harness_state_dir(h));
+    char *path;
+
+    while ((path = file_with_bytes(runs, bytes)) == NULL) {
+        if (clock_now_ms() > until)
+            harness_fail(h, "no run about \"%s\"", bytes);
+        harness_pause_ms(20);
+    }
+    free(path);
 }
 
 static void check_bytes(struct harness *h, const char *bytes)
@@ -237,6 +252,38 @@ static void a_crash_does_not_bring_back_what_is_forgotten(void **state)
     check_no_violations(h);
 }
 
+static void an_admin_forgets_beside_the_daemon_and_without_it(void **state)
+{
+    struct harness *h = *state;
+    struct program program;
+
+    set_scenario(h, "gate");
+    daemon_start(h);
+    lab_say(h, ALICE, ALICE_DM, NULL, "the " SECRET " first");
+    lab_wait_text(h, ALICE_DM, NULL, "The gate is closed");
+    program = run_threadkeeper(h, "", "memory", "forget", "--user", ALICE, "--yes", NULL);
+    CHECK_INT(program.status, 0, program.err);
+    open_gate(h);
+    lab_wait_reply(h, ALICE_DM, NULL, "The gate is open.");
+    check_no_bytes(h, SECRET); /* the worker has forgotten its turn */
+
+    shut_gate(h);
+    lab_say(h, ALICE, ALICE_DM, NULL, "the " SECRET " second");
+    wait_bytes(h, SECRET);
+    daemon_kill(h);
+    program = run_threadkeeper(h, "", "memory", "forget", "--user", ALICE, "--yes", NULL);
+    CHECK_INT(program.status, 0, program.err);
+    check_no_bytes(h, SECRET);
+    open_gate(h);
+    set_scenario(h, "ok");
+    daemon_start(h);
+    lab_say(h, ALICE, ALICE_DM, NULL, "what now?");
+    lab_wait_reply(h, ALICE_DM, NULL,
+                   "You have not told me anything before. Now you ask: "
+                   "\"what now?\"");
+    check_no_violations(h);
+}
+
 static void stats_tell_each_their_own_and_admins_all(void **state)
 {
     struct harness *h = *state;
@@ -261,6 +308,8 @@ static void stats_tell_each_their_own_and_admins_all(void **state)
     CHECK_HOLDS(text, "- 2 questions, on average ", "contexts");
     CHECK_HOLDS(text, "- in RAM: 1 conversation", "the one at hand");
     daemon_wait_metric(h, "contexts_total", 2);
+    CHECK_HOLDS(run_threadkeeper(h, "", "status", NULL).out, "2 questions with ",
+                "the same, by status");
     check_no_violations(h);
 }
 
@@ -271,4 +320,5 @@ SCENARIO_MAIN(SCENARIO(a_conversation_is_forgotten_to_the_last_byte),
               SCENARIO(a_deleted_mention_is_forgotten_although_its_thread_stays),
               SCENARIO(a_turn_that_runs_is_not_remembered),
               SCENARIO(a_crash_does_not_bring_back_what_is_forgotten),
+              SCENARIO(an_admin_forgets_beside_the_daemon_and_without_it),
               SCENARIO(stats_tell_each_their_own_and_admins_all))

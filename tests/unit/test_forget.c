@@ -602,18 +602,34 @@ static void a_command_that_waits_is_left_alone(void)
 
 static void to_forget_nothing_in_particular_is_refused(void)
 {
-    struct memory_forget nothing = { .team = "T1" };
-    struct memory_forgotten forgotten = { 0 };
+    static const struct {
+        struct memory_forget what;
+        const char *because;
+    } cases[] = {
+        { { .team = "T1" }, "nothing" },
+        { { .key = "" }, "no key" },
+        { { .user = "" }, "whoever has no name" },
+        { { .channel = "C1", .slack_ts = "" }, "what has no ts" },
+        { { .slack_ts = "1.1" }, "no channel" },
+    };
     AUTO_BUF struct buf receipt = { 0 };
-    struct err err = { 0 };
     struct lab lab;
 
     prepare(&lab);
     lab_open(&lab);
-    CHECK_INT(memory_forget(lab.memory, &nothing, &forgotten, &err), -1, "not everything");
-    CHECK_INT(err.kind, ERR_INPUT, "said so");
+    lab_say(&lab, "U1:C1:1", "one", "", "two");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct memory_forgotten forgotten = { 0 };
+        struct err err = { 0 };
+
+        CHECK_INT(memory_forget(lab.memory, &cases[i].what, &forgotten, &err), -1,
+                  cases[i].because);
+        CHECK_INT(err.kind, ERR_INPUT, cases[i].because);
+        memory_forgotten_deinit(&forgotten);
+    }
+    check_stored(&lab, "U1:C1:1", "one|two", "untouched");
     buf_init(&receipt, 100);
-    memory_forgotten_print(&forgotten, &receipt);
+    memory_forgotten_print(&(struct memory_forgotten){ 0 }, &receipt);
     CHECK_TEXT(buf_text(&receipt), "nothing", "the receipt");
     lab_remove(&lab);
 }
