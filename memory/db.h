@@ -190,7 +190,8 @@ int db_begin(struct db *db, struct err *err); /* IMMEDIATE */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db); /* also when SQLite has rolled back by itself */
 
-/* ERR_INPUT unless the file has the schema that this program writes: for who may not migrate. */
+/* ERR_INPUT unless the file has the schema that this program writes: for who may not migrate.
+ */
 int db_check_schema(struct db *db, struct err *err);
 
 /* What it takes on the disk, its log included; in RAM: its pages. */
