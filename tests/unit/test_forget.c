@@ -461,6 +461,24 @@ static void a_message_goes_with_the_answer_to_it_alone(void)
     lab_remove(&lab);
 }
 
+static void an_answer_to_several_goes_when_asked_to(void)
+{
+    static const struct said said[] = { { "U1", "one", "1.1", 0 },
+                                        { "U2", "two", "2.1", 0 },
+                                        { "", "answer to both", NULL, 0 } };
+    struct memory_forget what = {
+        .channel = "C1", .slack_ts = "1.1", .thread_ts = "1.1", .takes_answer = true
+    };
+    struct lab lab;
+
+    prepare(&lab);
+    lab_open(&lab);
+    converse(&lab, "*:C1:1.1", said, ARRAY_LEN(said));
+    forget_quietly(&lab, &what);
+    check_stored(&lab, "*:C1:1.1", "two", "the question of the other stays");
+    lab_remove(&lab);
+}
+
 static void copies_in_threads_go_with_the_original(void)
 {
     struct memory_forget message = { .channel = "D1", .slack_ts = "1.1" };
@@ -660,6 +678,7 @@ int main(void)
         TEST(a_fact_is_learnt_again_from_what_is_left),
         TEST(many_conversations_are_forgotten_page_by_page),
         TEST(a_message_goes_with_the_answer_to_it_alone),
+        TEST(an_answer_to_several_goes_when_asked_to),
         TEST(copies_in_threads_go_with_the_original),
         TEST(the_ledger_keeps_its_rows_without_text),
         TEST(without_a_daemon_what_runs_goes_as_well),
