@@ -18,7 +18,8 @@
 
 /* Each returns memory that the caller frees with free(); never NULL. */
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
-void *xrealloc(void *old, size_t count, size_t size) __attribute__((warn_unused_result));
+void *xrealloc(void *old, size_t count, size_t size)
+    __attribute__((returns_nonnull, warn_unused_result));
 char *xstrdup(const char *text) __attribute__((malloc, warn_unused_result));
 char *xstrndup(const char *text, size_t len) __attribute__((malloc, warn_unused_result));
 char *xasprintf(const char *format, ...)

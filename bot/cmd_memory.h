@@ -140,9 +140,6 @@ void memory_progress_end(struct memory_progress *progress); /* wipes it */
 const char *memory_role_name(enum memory_role role);
 bool memory_role_parse(const char *name, enum memory_role *ret_role);
 
-/* A turn as its line of an export: {"key","role","author","text","at",...}; new. */
-json_t *memory_turn_json(const char *key, const struct memory_turn *turn);
-
 /* A string; what is no UTF-8 in it is replaced. New. */
 json_t *memory_json_text(const char *text);
 

@@ -8,7 +8,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "bot/cmd_memory.h"
+#include "bot/memory_line.h"
 #include "memory/fields.h"
 
 #define LIST_ON_TERMINAL 100
@@ -79,6 +81,13 @@ static bool list_one(void *context, const struct store_conversation *conversatio
     return memory_out_is_open(listing->call);
 }
 
+static void say_more(const char *last)
+{
+    AUTO_FREE char *clean = utf8_clean_copy(last, strlen(last), SIZE_MAX);
+
+    fprintf(stderr, "more: --after '%s'\n", clean);
+}
+
 int memory_list_verb(struct memory_call *call)
 {
     struct listing listing = { .call = call, .limit = limit_of(call, LIST_ON_TERMINAL) };
@@ -97,7 +106,7 @@ int memory_list_verb(struct memory_call *call)
         memory_put(call, listing.count ? "]\n" : "[]\n");
     status = memory_out_end(call);
     if (listing.has_more && status == CLI_OK)
-        fprintf(stderr, "more: --after '%s'\n", listing.last);
+        say_more(listing.last);
     else if (!listing.count && !as_json(call))
         fputs("no conversation\n", stderr);
     free(listing.last);

@@ -185,6 +185,12 @@ static void say_all(struct app *app, struct buf *out)
     buf_printf(out, "%" PRId64 " messages over the rate limit\n", figures.rate_limited);
     buf_printf(out, "- tokens, as the agent reports them: %" PRId64 " in, %" PRId64 " out\n",
                figures.input_tokens, figures.output_tokens);
+    if (figures.calibration.samples)
+        buf_printf(out,
+                   "- an estimated token is %.2f of the agent's, %.0f of its own come first; "
+                   "off by %.1f %% on average\n",
+                   figures.calibration.tokens_per_estimate, figures.calibration.overhead_tokens,
+                   figures.calibration.mean_error * 100);
     config_unref(config);
 }
 

@@ -21,6 +21,7 @@ void figures_get(struct memory *memory, struct metrics *metrics, struct figures 
         .output_tokens = counted(metrics, "agent_tokens_total", "kind=\"output\""),
     };
     memory_get_stats(memory, &ret_figures->memory);
+    memory_get_calibration(memory, &ret_figures->calibration);
 }
 
 int figures_percent(int64_t part, int64_t whole)

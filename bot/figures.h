@@ -11,6 +11,7 @@
 
 #include "base/metrics.h"
 #include "memory/memory.h"
+#include "memory/tokens.h"
 
 struct figures {
     struct memory_stats memory;
@@ -24,6 +25,7 @@ struct figures {
     int64_t rate_limited;
     int64_t input_tokens; /* as the agent reports them */
     int64_t output_tokens;
+    struct memory_calibration calibration; /* of the estimate of tokens, by these */
 };
 
 void figures_get(struct memory *memory, struct metrics *metrics, struct figures *ret_figures);

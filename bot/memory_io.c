@@ -18,6 +18,9 @@
 #define STDIN_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define BLOCK_BYTES     65536
 
+#define REAL_DIGITS_MIN 15
+#define REAL_DIGITS_MAX 17
+
 #define BAR_AFTER_MS 1000
 #define BAR_EVERY_MS 200
 #define BAR_CELLS    30
@@ -55,9 +58,49 @@ void memory_putf(struct memory_call *call, const char *format, ...)
     memory_put(call, text);
 }
 
+/* The fewest digits with which this number is read back as it is. */
+static int digits_of(double number)
+{
+    char text[64];
+
+    for (int digits = REAL_DIGITS_MIN; digits < REAL_DIGITS_MAX; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            return digits;
+    }
+    return REAL_DIGITS_MAX;
+}
+
+/* For all the numbers in a value: jansson writes them with one precision, by default as
+ * 0.10000000000000001. */
+static int digits_in(const json_t *value)
+{
+    int digits = REAL_DIGITS_MIN;
+    const char *name;
+    json_t *item;
+    size_t index;
+
+    if (json_is_real(value))
+        return digits_of(json_real_value(value));
+    json_array_foreach((json_t *)value, index, item)
+    {
+        int needed = digits_in(item);
+
+        digits = needed > digits ? needed : digits;
+    }
+    json_object_foreach((json_t *)value, name, item)
+    {
+        int needed = digits_in(item);
+
+        digits = needed > digits ? needed : digits;
+    }
+    return digits;
+}
+
 void memory_put_json(struct memory_call *call, json_t *value)
 {
-    AUTO_FREE char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits_in(value));
+    AUTO_FREE char *text = json_dumps(value, flags);
 
     memory_put(call, text ? text : "null");
     json_decref(value);

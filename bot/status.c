@@ -41,7 +41,7 @@ static json_t *memory_json(struct app *app)
     figures_get(app->memory, app->metrics, &figures);
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I,"
-        " s:I, s:b}",
+        " s:I, s:b, s:{s:f, s:f, s:I, s:I}}",
         "mode", app->config->memory.store == CONFIG_STORE_NONE ? "none" : "full",
         "conversations", (json_int_t)memory->conversations, "bytes", (json_int_t)memory->bytes,
         "hits", (json_int_t)memory->hits, "misses", (json_int_t)memory->misses, "hit_percent",
@@ -53,7 +53,11 @@ static json_t *memory_json(struct app *app)
         (json_int_t)figures.summaries, "answer_cache", app->config->agent.cache_ttl_ms > 0,
         "answers_hit", (json_int_t)figures.answers_hit, "answers_missed",
         (json_int_t)figures.answers_missed, "rate_limited", (json_int_t)figures.rate_limited,
-        "quarantined", (json_int_t)memory->quarantined, "damaged", (int)memory->is_damaged);
+        "quarantined", (json_int_t)memory->quarantined, "damaged", (int)memory->is_damaged,
+        "token_estimate", "factor", figures.calibration.tokens_per_estimate, "mean_error",
+        figures.calibration.mean_error, "overhead_tokens",
+        (json_int_t)figures.calibration.overhead_tokens, "samples",
+        (json_int_t)figures.calibration.samples);
 }
 
 static json_t *status_json(struct app *app)

@@ -254,8 +254,8 @@ int db_check_schema(struct db *db, struct err *err)
     return version == schema_version
                ? 0
                : err_set(err, ERR_INPUT,
-                         "%s has schema %d, this program reads %d: start the daemon of this "
-                         "version, which brings it up to date",
+                         "%s has schema %d, this program reads %d: the daemon brings it up to "
+                         "date when it starts",
                          db->path, version, schema_version);
 }
 

@@ -21,12 +21,13 @@
 #define LOG_MODULE "memory.files"
 #include "base/log.h"
 
-#define LOCK         ".lock"
-#define SUFFIX       ".json"
-#define DAMAGED      ".damaged-"
-#define LOCK_WAIT_MS 5000
-#define LOCK_POLL_MS 2
-#define READ_BYTES   65536
+#define LOCK          ".lock"
+#define SUFFIX        ".json"
+#define DAMAGED       ".damaged-"
+#define LOCK_WAIT_MS  5000
+#define LOCK_POLL_NS  2000000
+#define LOCK_LEAVE_NS 3000000
+#define READ_BYTES    65536
 
 static const char *const folder_names[FILES_FOLDERS] = { "", "people/", "values/" };
 
@@ -225,7 +226,7 @@ int files_read(struct files_dir *dir, enum files_folder folder, const char *name
 
 static int lock_file(struct files_dir *dir, struct err *err)
 {
-    const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000 };
+    const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
     int64_t until_ms = clock_now_ms() + LOCK_WAIT_MS;
 
     while (flock(dir->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -250,9 +251,14 @@ int files_lock(struct files_dir *dir, struct err *err)
     return -1;
 }
 
+/* A visitor that changes much (an import) leaves room for the daemon, which asks every 2 ms. */
 void files_unlock(struct files_dir *dir)
 {
+    const struct timespec pause = { .tv_nsec = LOCK_LEAVE_NS };
+
     flock(dir->lock_fd, LOCK_UN);
+    if (dir->announces)
+        nanosleep(&pause, NULL);
     pthread_mutex_unlock(&dir->mutex);
 }
 

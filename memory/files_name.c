@@ -79,7 +79,9 @@ char *files_key(const char *name)
         int high = name[i] == '%' && i + 2 < len ? hex_digit(name[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(name[i + 2]) : -1;
 
-        buf_append_char(&out, low >= 0 ? (char)(high * 16 + low) : name[i]);
+        unsigned char byte = (unsigned char)(high * 16 + low);
+
+        buf_append(&out, low >= 0 ? (const char *)&byte : &name[i], 1);
         i += low >= 0 ? 2 : 0;
     }
     return out.len ? buf_take(&out) : (buf_deinit(&out), xstrdup(""));

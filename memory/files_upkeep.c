@@ -158,16 +158,14 @@ static int choose(struct files_store *store, const struct broom *broom,
     return rc;
 }
 
-int files_sweep(struct store *base, struct db *journal_db, int64_t before_wall_s,
-                struct store_swept *swept, struct err *err)
+static int sweep_piece(struct files_store *store, int64_t before_wall_s,
+                       struct store_swept *swept, struct err *err)
 {
-    struct files_store *store = (struct files_store *)base;
     struct broom broom = { before_wall_s, clock_wall_us() / 1000 };
     struct files_change changes[PIECE_CHANGES];
     size_t count = 0;
     int rc;
 
-    (void)journal_db;
     if (!store->is_sweeping && begin_round(store, before_wall_s, err) < 0)
         return -1;
     rc = choose(store, &broom, changes, &count, err);
@@ -178,6 +176,19 @@ int files_sweep(struct store *base, struct db *journal_db, int64_t before_wall_s
     if (rc < 0)
         store->is_sweeping = false; /* the next round looks at all of them again */
     return rc < 0 ? -1 : store->is_sweeping;
+}
+
+int files_sweep(struct store *base, struct db *journal_db, int64_t before_wall_s,
+                struct store_swept *swept, struct err *err)
+{
+    struct files_store *store = (struct files_store *)base;
+    int rc;
+
+    (void)journal_db;
+    pthread_mutex_lock(&store->sweep_lock);
+    rc = sweep_piece(store, before_wall_s, swept, err);
+    pthread_mutex_unlock(&store->sweep_lock);
+    return rc;
 }
 
 /* ---- backup ------------------------------------------------------------------------------ */

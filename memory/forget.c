@@ -229,9 +229,7 @@ static int scrub_call(void *context, struct db *db, struct err *err)
     struct store *store = context;
 
     /* The ledger is in the database whatever the store. */
-    if (db_scrub(db, err) < 0)
-        return -1;
-    return store->ops->joins_journal ? store->ops->scrub(store, db, err) : 0;
+    return store->ops->joins_journal ? store->ops->scrub(store, db, err) : db_scrub(db, err);
 }
 
 /* Readers hold the log for moments; a backup may hold it longer. */

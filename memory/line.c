@@ -68,7 +68,7 @@ static void append_name(struct buf *out, const char *name)
 
     /* Somebody who is called like one of ours. */
     if (strcmp(clean, LINE_USER) == 0 || strcmp(clean, LINE_ASSISTANT) == 0 ||
-        strcmp(clean, LINE_SYSTEM) == 0 || !*clean || strchr("# ", *clean))
+        strcmp(clean, LINE_SYSTEM) == 0 || !*clean || strchr("# \n\r\t:", *clean))
         buf_append_char(out, '@');
     for (const char *at = clean; *at; at++)
         buf_append_char(out, strchr("\n\r\t:", *at) ? ' ' : *at);

@@ -162,7 +162,8 @@ static void set_capacity(struct pack *pack, size_t bytes)
 
 void pack_reserve(struct pack *pack, size_t bytes)
 {
-    if (bytes <= PACK_MAX - pack->len && pack->len + bytes > pack->capacity)
+    bytes = bytes < PACK_MAX - pack->len ? bytes : PACK_MAX - pack->len;
+    if (!pack->bytes || pack->len + bytes > pack->capacity)
         set_capacity(pack, pack->len + bytes);
 }
 

@@ -34,12 +34,9 @@ struct rule {
 
 /* The first that fits counts, so what is longer and more certain comes first. */
 static const struct rule rules[] = {
-    { "i'm interested in", RULE_OPEN },
-    { "i am interested in", RULE_OPEN },
+    { "i'm ~ interested in", RULE_OPEN },
+    { "i am ~ interested in", RULE_OPEN },
     { "i'm very interested in", RULE_OPEN },
-    { "i'm really interested in", RULE_OPEN },
-    { "i'm also interested in", RULE_OPEN },
-    { "i'm mostly interested in", RULE_OPEN },
     { "my interests are", RULE_OPEN },
     { "my interests include", RULE_OPEN },
     { "ich interessiere mich für", RULE_OPEN },
@@ -128,6 +125,38 @@ static const struct rule rules[] = {
     { "soy", RULE_ROLE_OR_NAME },
     { "ich bin", RULE_ROLE_BARE },
 };
+
+bool sentence_has_word(const struct sentence *sentence, size_t at)
+{
+    return at < sentence->end && sentence->tokens[at].kind == TOKEN_WORD;
+}
+
+bool sentence_word_is(const struct sentence *sentence, size_t at, enum profile_words list)
+{
+    return sentence_has_word(sentence, at) &&
+           profile_word_is(list, sentence->tokens[at].folded);
+}
+
+char *sentence_join(const struct sentence *sentence, size_t from, size_t to)
+{
+    AUTO_BUF struct buf value = { 0 };
+
+    buf_init(&value, PROFILE_VALUE_MAX_BYTES);
+    for (size_t i = from; i < to; i++) {
+        if (i > from)
+            buf_append_char(&value, ' ');
+        buf_append_text(&value, sentence->tokens[i].text);
+    }
+    return value.overflowed || !value.len ? NULL : buf_take(&value);
+}
+
+bool profile_ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+    size_t end_len = strlen(end);
+
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
 
 static bool tell(const struct sentence *sentence, const char *name, size_t from, size_t to)
 {
@@ -254,6 +283,15 @@ static bool is_named_thing(const struct sentence *sentence, size_t at)
     return profile_word_is(WORDS_JOB, word->folded) || profile_find_term(word->folded);
 }
 
+/* "Working", "Swamped", but not Ahmed, Alfred, Khaled. */
+static bool is_participle(const char *folded)
+{
+    size_t len = strlen(folded);
+
+    return profile_ends_with(folded, "ing") || (len > 5 && profile_ends_with(folded, "ed") &&
+                                                strchr("bcdghkpstwxz", folded[len - 3]));
+}
+
 /* `is_sure`: a rule that names follow; else each word must look like one, and the name must
  * end where names end. */
 static size_t read_name(const struct sentence *sentence, size_t at, bool is_sure)
@@ -264,7 +302,8 @@ static size_t read_name(const struct sentence *sentence, size_t at, bool is_sure
         return at;
     for (size_t i = at; i < end && !is_sure; i++) {
         if (sentence->tokens[i].is_shouted || is_named_thing(sentence, i) ||
-            profile_ends_with(sentence->tokens[i].folded, "ing"))
+            is_participle(sentence->tokens[i].folded) ||
+            (i > at && sentence_word_is(sentence, i, WORDS_NO_SURNAME)))
             return at;
     }
     if (!is_sure && sentence_has_word(sentence, end) &&

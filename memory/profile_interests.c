@@ -95,6 +95,19 @@ static bool is_free_word(const struct sentence *sentence, size_t at)
            !sentence_word_is(sentence, at, WORDS_SUPPOSING);
 }
 
+/* "running my own studio" is no sport. */
+static bool has_object(const struct sentence *sentence, size_t at)
+{
+    static const char *const words[] = { "a",     "an",   "the",  "my",    "our", "your",
+                                         "their", "this", "that", "these", "it" };
+
+    for (size_t i = 0; sentence_has_word(sentence, at) && i < ARRAY_LEN(words); i++) {
+        if (strcmp(sentence->tokens[at].folded, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* One item of a list at `at`, which is no known term; returns its end, `at` for none. */
 static size_t read_other_item(const struct sentence *sentence, size_t at,
                               enum interest_kind kind, bool is_first)
@@ -119,7 +132,7 @@ static size_t read_other_item(const struct sentence *sentence, size_t at,
         break;
     case INTEREST_LIKED:
         if (profile_word_is(WORDS_HOBBY, word->folded))
-            return ends_item(sentence, at + 1) ? at + 1 : at;
+            return ends_item(sentence, at + 1) && !has_object(sentence, at + 1) ? at + 1 : at;
         break;
     }
     return has_shape_of_a_name(word) && ends_item(sentence, at + 1) ? at + 1 : at;

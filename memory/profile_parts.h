@@ -74,6 +74,7 @@ size_t interests_read(const struct sentence *sentence, size_t at, enum interest_
 
 enum profile_words {
     WORDS_NO_NAME,    /* begin no name, capital or not */
+    WORDS_NO_SURNAME, /* nor follow in one: here, away */
     WORDS_JOB,        /* end a role: developer, manager */
     WORDS_CUT,        /* end a phrase: who, with, from */
     WORDS_FUNCTION,   /* are in no interest: the, your, how */

@@ -333,15 +333,24 @@ static void read_word(struct reader *reader)
     reader->at = end;
 }
 
-/* "John F. Kennedy": the point behind a single capital ends no sentence. */
-static bool is_initial(const struct reader *reader)
+/* "Sr. Engineer", "John F. Kennedy": the point behind a short form, or behind a single capital,
+ * ends no sentence. */
+static bool is_short_form(const struct reader *reader)
 {
+    static const char *const forms[] = { "sr", "jr", "dr", "mr", "mrs", "ms", "prof", "st" };
     const struct profile_text *out = reader->out;
     size_t index = out->count - 1;
     const char *word;
     size_t width;
     size_t len;
 
+    if (out->count && out->tokens[index].kind == TOKEN_WORD) {
+        word = out->bytes.data + reader->offsets[2 * index + 1];
+        for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+            if (strcmp(word, forms[i]) == 0)
+                return true;
+        }
+    }
     if (out->count < 2 || out->tokens[index].kind != TOKEN_WORD ||
         !out->tokens[index].is_capital || out->tokens[index - 1].kind != TOKEN_WORD ||
         !out->tokens[index - 1].is_capital)
@@ -357,7 +366,7 @@ static void read_mark(struct reader *reader, ucs4_t c, size_t width)
     reader->at += width;
     if (c == '*' || c == '~' || c == '_' || c == 0x200b)
         return; /* bold, struck out: as if it were not there */
-    if (c == '.' && is_initial(reader))
+    if (c == '.' && is_short_form(reader))
         return;
     if (c == '.' || c == '!' || c == '?' || c == ';' || c == 0x2026 || c == 0x3002 ||
         c == 0xff01 || c == 0xff1f) {
@@ -458,38 +467,4 @@ void profile_text_deinit(struct profile_text *text)
     free(text->tokens);
     buf_deinit(&text->bytes);
     *text = (struct profile_text){ 0 };
-}
-
-/* ---- sentences --------------------------------------------------------------------------- */
-
-bool sentence_has_word(const struct sentence *sentence, size_t at)
-{
-    return at < sentence->end && sentence->tokens[at].kind == TOKEN_WORD;
-}
-
-bool sentence_word_is(const struct sentence *sentence, size_t at, enum profile_words list)
-{
-    return sentence_has_word(sentence, at) &&
-           profile_word_is(list, sentence->tokens[at].folded);
-}
-
-char *sentence_join(const struct sentence *sentence, size_t from, size_t to)
-{
-    AUTO_BUF struct buf value = { 0 };
-
-    buf_init(&value, PROFILE_VALUE_MAX_BYTES);
-    for (size_t i = from; i < to; i++) {
-        if (i > from)
-            buf_append_char(&value, ' ');
-        buf_append_text(&value, sentence->tokens[i].text);
-    }
-    return value.overflowed || !value.len ? NULL : buf_take(&value);
-}
-
-bool profile_ends_with(const char *text, const char *end)
-{
-    size_t len = strlen(text);
-    size_t end_len = strlen(end);
-
-    return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }

@@ -111,7 +111,7 @@ static void set_bucket_count(struct conversations *set, struct shard *shard, siz
 
     shard->bucket_count = count;
     shard->buckets = count ? xcalloc(count, sizeof(struct conversation *)) : NULL;
-    count_bytes(set, ((int64_t)count - (int64_t)old_count) * (int64_t)sizeof(*old));
+    count_bytes(set, ((int64_t)count - (int64_t)old_count) * (int64_t)sizeof(void *));
     for (size_t i = 0; i < old_count; i++) {
         while (old[i]) {
             struct conversation *moved = old[i];

@@ -254,10 +254,15 @@ static int fields(struct store *base, const char *key, const char *name, store_v
     return rc < 0 ? -1 : 0;
 }
 
+/* A list element to be shown in order of name. */
+struct named {
+    const json_t *object;
+};
+
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(files_text(*(json_t *const *)a, "name"),
-                  files_text(*(json_t *const *)b, "name"));
+    return strcmp(files_text(((const struct named *)a)->object, "name"),
+                  files_text(((const struct named *)b)->object, "name"));
 }
 
 static int show_item(const struct files_store *store, const json_t *object, const char *user,
@@ -283,7 +288,7 @@ static int show_item(const struct files_store *store, const json_t *object, cons
 static int items_of(struct store *base, const char *user, enum store_item_kind kind,
                     store_item_fn visit, void *context, struct err *err)
 {
-    AUTO_FREE const json_t **sorted = NULL;
+    AUTO_FREE struct named *sorted = NULL;
     json_t *root = NULL;
     const json_t *object;
     size_t count = 0;
@@ -294,11 +299,12 @@ static int items_of(struct store *base, const char *user, enum store_item_kind k
     json_array_foreach(json_object_get(root, "items"), i, object)
     {
         if (strcmp(files_text(object, "kind"), files_item_kind_name(kind)) == 0)
-            sorted[count++] = object;
+            sorted[count++].object = object;
     }
     qsort(sorted, count, sizeof(sorted[0]), compare_names);
     for (i = 0; rc > 0 && i < count; i++)
-        rc = show_item((struct files_store *)base, sorted[i], user, kind, visit, context, err);
+        rc = show_item((struct files_store *)base, sorted[i].object, user, kind, visit, context,
+                       err);
     json_decref(root);
     return rc;
 }
@@ -394,6 +400,7 @@ static void files_free(struct store *base)
     for (int folder = 0; folder < FILES_FOLDERS; folder++)
         files_names_deinit(&store->left[folder]);
     files_dir_close(store->dir);
+    pthread_mutex_destroy(&store->sweep_lock);
     free(store);
 }
 
@@ -423,8 +430,9 @@ struct store *store_files_new(const char *dir, struct vault *vault, bool announc
 
     store->base.ops = &ops;
     store->vault = vault;
+    pthread_mutex_init(&store->sweep_lock, NULL);
     if (files_dir_open(dir, announces, &store->dir, err) < 0) {
-        free(store);
+        files_free(&store->base);
         return NULL;
     }
     return &store->base;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "memory/conversation.h"
+#include "memory/db.h"
 #include "memory/journal.h"
 #include "memory/ledger.h"
 #include "memory/person.h"
@@ -129,6 +130,13 @@ static void tell(const struct upkeep *upkeep)
              (long long)swept->values, (long long)upkeep->ledger_texts);
 }
 
+/* The ledger is in the database whatever the store. */
+static int clean_ledger(struct memory *memory, struct db *db, struct err *err)
+{
+    return memory->upkeep.ledger_texts && !memory->store->ops->joins_journal ? db_scrub(db, err)
+                                                                             : 0;
+}
+
 static void end_sweep(struct memory *memory, struct db *db, int64_t now_ms, struct err *err)
 {
     struct upkeep *upkeep = &memory->upkeep;
@@ -137,7 +145,7 @@ static void end_sweep(struct memory *memory, struct db *db, int64_t now_ms, stru
     upkeep->is_sweeping = false;
     upkeep->sweep_due_ms = now_ms + between(part_ms, SWEEP_MIN_MS, SWEEP_MAX_MS);
     tell(upkeep);
-    if (clean_after(memory, db, &upkeep->swept, err) < 0)
+    if (clean_after(memory, db, &upkeep->swept, err) < 0 || clean_ledger(memory, db, err) < 0)
         log_warn("erased bytes are not given back yet, the next sweep does it: %s",
                  err->message);
 }

@@ -82,6 +82,7 @@ struct lexicon {
 
 static pthread_once_t lexicon_once = PTHREAD_ONCE_INIT;
 static pthread_key_t lexicon_key;
+static bool has_key;
 
 static void lexicon_free(void *context)
 {
@@ -95,6 +96,18 @@ static void make_key(void)
 {
     if (pthread_key_create(&lexicon_key, lexicon_free) != 0)
         abort();
+    has_key = true;
+}
+
+/* Threads give theirs back as they end; the one that leaves main() does not end. */
+__attribute__((destructor)) static void free_at_exit(void)
+{
+    struct lexicon *lexicon = has_key ? pthread_getspecific(lexicon_key) : NULL;
+
+    if (!lexicon)
+        return;
+    pthread_setspecific(lexicon_key, NULL);
+    lexicon_free(lexicon);
 }
 
 static struct lexicon *lexicon_of_thread(void)

@@ -19,7 +19,7 @@
 #include "tests/bench/report.h"
 
 #define BATCH_CONVERSATIONS 100
-#define BATCH_TURNS         (BATCH_CONVERSATIONS * PARTS_TURNS)
+#define BATCH_TURNS         ((size_t)BATCH_CONVERSATIONS * PARTS_TURNS)
 #define OPENINGS            5
 #define LOADS               2000
 #define COMMITS             1500

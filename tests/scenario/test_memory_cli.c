@@ -60,8 +60,9 @@ static const char few_turns[] =
     "{\"key\":\"" KEY
     "\",\"role\":\"assistant\",\"author\":\"\",\"text\":\"noted:\\n  \\\"JWT\\\" "
     "\xc3\xa9\\t\\u001B[31m\",\"at\":1790000005.25}\n"
-    "{\"key\":\"D0BOB\",\"role\":\"system\",\"author\":\"\",\"text\":\"\",\"at\":0,"
-    "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7},\"note\":\"kept\"}\n";
+    "{\"key\":\"D0BOB\",\"role\":\"system\",\"author\":\"\",\"text\":\"\",\"at\":1790000000."
+    "1234567,"
+    "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7,\"cost\":0.5},\"note\":\"kept\"}\n";
 
 /* ---- in and out ---------------------------------------------------------------------------
  */
@@ -304,9 +305,8 @@ static void the_daemon_is_looked_at_and_not_disturbed(void **state)
     check_no_violations(h);
 }
 
-static void what_an_admin_erases_the_daemon_forgets(void **state)
+static void erase_beside_the_daemon(struct harness *h)
 {
-    struct harness *h = *state;
     struct program program;
 
     daemon_start(h);
@@ -326,6 +326,18 @@ static void what_an_admin_erases_the_daemon_forgets(void **state)
     lab_say(h, ALICE, ALICE_DM, NULL, "which number?");
     lab_wait_reply(h, ALICE_DM, NULL, "You have not told me anything before");
     check_no_violations(h);
+}
+
+static void what_an_admin_erases_the_daemon_forgets(void **state)
+{
+    erase_beside_the_daemon(*state);
+}
+
+static void it_forgets_with_files_and_snapshots_too(void **state)
+{
+    harness_set(*state, "memory", "store: files");
+    harness_set(*state, "memory", "durability: interval");
+    erase_beside_the_daemon(*state);
 }
 
 /* ---- a conversation as a dictionary -------------------------------------------------------
@@ -517,6 +529,7 @@ SCENARIO_MAIN(SCENARIO(what_is_imported_is_exported),
               SCENARIO(a_thousand_questions_take_one_process),
               SCENARIO(the_daemon_is_looked_at_and_not_disturbed),
               SCENARIO(what_an_admin_erases_the_daemon_forgets),
+              SCENARIO(it_forgets_with_files_and_snapshots_too),
               SCENARIO(a_conversation_is_a_dictionary), SCENARIO(its_values_may_be_lists),
               SCENARIO(it_has_messages_and_a_size), SCENARIO(wrong_usage_ends_with_2),
               SCENARIO(a_full_disk_is_told_and_a_closed_pipe_is_not))

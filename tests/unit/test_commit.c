@@ -97,12 +97,12 @@ static bool see_turn(void *context, const struct memory_turn *turn)
 
 static struct seen history(struct lab *lab, const char *key)
 {
-    struct store *store = lab->memory->store;
+    struct store *store = lab->memory ? lab->memory->store : NULL;
     struct store_range range = { 0 };
     struct seen seen = { 0 };
     struct err err = { 0 };
 
-    if (store->ops->history(store, key, &range, see_turn, &seen, &err) < 0)
+    if (!store || store->ops->history(store, key, &range, see_turn, &seen, &err) < 0)
         fail_msg("%s", err.message);
     return seen;
 }

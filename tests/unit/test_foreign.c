@@ -52,10 +52,12 @@ enum order {
 
 static char count_turns(struct lab *lab)
 {
-    struct store *store = lab->memory->store;
+    struct store *store = lab->memory ? lab->memory->store : NULL;
     struct store_conversation size = { 0 };
 
-    return store->ops->size(store, "k", &size, NULL) < 0 ? '!' : (char)('0' + size.turns);
+    if (!store || store->ops->size(store, "k", &size, NULL) < 0 || size.turns > 9)
+        return '!';
+    return "0123456789"[size.turns];
 }
 
 /* What it answers with. */

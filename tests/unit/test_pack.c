@@ -181,7 +181,7 @@ static void takes_a_dozen_bytes_beside_the_text(void **state)
     for (int i = 1; i <= 10; i++) {
         struct memory_turn turn = turn_of(i, i % 2 ? "U0123456789" : "", text, ts);
 
-        turn.at_wall_s += i * 300;
+        turn.at_wall_s += (int64_t)i * 300;
         snprintf(ts, sizeof(ts), "%" PRId64 ".%06d", turn.at_wall_s - i, i * 12345);
         add(&pack, &turn);
     }

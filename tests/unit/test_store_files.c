@@ -2,10 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/random.h"
 #include "memory/files_dir.h"
 #include "memory/vault.h"
 #include "tests/unit/memory_lab.h"
@@ -401,12 +403,83 @@ static void add_many(const struct place *place, int writer)
     _exit(store ? 0 : 1);
 }
 
+/* ---- a process that dies ----------------------------------------------------------------- */
+
+#define TOGETHER 4
+#define DEATHS   20
+
+/* A turn to each of several conversations in one batch, and how many there are. */
+static void append_together(const struct place *place, int64_t seq)
+{
+    struct store *store = store_files_new(place->path, NULL, false, NULL);
+
+    for (; store; seq++) {
+        struct memory_turn turn = turn_of(seq, "together");
+        AUTO_FREE char *number = xasprintf("%lld", (long long)seq);
+        struct store_mutation batch[TOGETHER + 1] = {
+            { .kind = STORE_SET_VALUE, .key = "n", .value = number }
+        };
+        static const char *const keys[TOGETHER] = { "a", "b", "c", "d" };
+
+        for (int i = 0; i < TOGETHER; i++)
+            batch[i + 1] = (struct store_mutation){
+                .kind = STORE_APPEND_TURN, .key = keys[i], .turn = &turn, .seq = seq
+            };
+        if (apply(store, batch, ARRAY_LEN(batch), NULL) < 0)
+            break;
+    }
+    _exit(1);
+}
+
+static int64_t last_of(struct store *store, const char *key)
+{
+    struct store_conversation size = { 0 };
+
+    assert_int_equal(store->ops->size(store, key, &size, NULL), 0);
+    CHECK_INT(size.turns, size.last_seq, "none is missing");
+    return size.last_seq;
+}
+
 static bool take_value(void *context, const char *name, const char *value, int64_t expires)
 {
     (void)name;
     (void)expires;
     buf_append_text(context, value);
     return true;
+}
+
+static void a_death_leaves_no_batch_in_halves(void)
+{
+    struct place place;
+
+    place_make(&place);
+    for (int death = 0; death < DEATHS; death++) {
+        AUTO_BUF struct buf number = { 0 };
+        int64_t last = last_of(place.store, "a");
+        int status = 0;
+        pid_t child = fork();
+
+        if (child == 0)
+            append_together(&place, last + 1);
+        usleep((useconds_t)random_below(30000));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        place_reopen(&place);
+        last = last_of(place.store, "a");
+        CHECK_INT(last_of(place.store, "b"), last, "all of it or nothing");
+        CHECK_INT(last_of(place.store, "c"), last, "all of it or nothing");
+        CHECK_INT(last_of(place.store, "d"), last, "all of it or nothing");
+        buf_init(&number, 32);
+        assert_int_equal(
+            place.store->ops->values(place.store, "n", false, "", 0, take_value, &number, NULL),
+            0);
+        CHECK_INT(strtoll(buf_text(&number), NULL, 10), last, "in every folder");
+        CHECK_INT(count_names(&place, ".", ".tmp") + count_names(&place, "values", ".tmp"), 0,
+                  "nothing is left over");
+    }
+    assert_true(last_of(place.store, "a") > 0);
+    place_remove(&place);
 }
 
 static void processes_lose_no_update(void)
@@ -623,7 +696,7 @@ TEST_MAIN(TEST(keeps_the_contract), TEST(keeps_the_contract_sealed),
           TEST(every_key_has_a_safe_name_of_its_own), TEST(any_key_can_be_stored_and_listed),
           TEST(a_person_can_read_a_file), TEST(a_damaged_file_is_put_aside),
           TEST(a_batch_over_several_files_is_whole), TEST(a_batch_cut_short_is_carried_out),
-          TEST(changes_nothing_when_the_disk_refuses), TEST(processes_lose_no_update),
-          TEST(gives_up_waiting_for_a_lock), TEST(sweeps_by_the_time_of_storing),
-          TEST(sweeps_what_has_expired), TEST(a_backup_is_a_store),
-          TEST(texts_are_sealed_one_by_one))
+          TEST(changes_nothing_when_the_disk_refuses), TEST(a_death_leaves_no_batch_in_halves),
+          TEST(processes_lose_no_update), TEST(gives_up_waiting_for_a_lock),
+          TEST(sweeps_by_the_time_of_storing), TEST(sweeps_what_has_expired),
+          TEST(a_backup_is_a_store), TEST(texts_are_sealed_one_by_one))

@@ -418,8 +418,8 @@ static void what_people_say_stands_nowhere_on_the_disk(void)
 
         lab.options.encryption_key_file = "";
         refuses(&lab, "without its key");
-        lab.options.encryption_key_file = key;
         vault_free(open_vault(lab.directory, other_digits, &key));
+        lab.options.encryption_key_file = key;
         refuses(&lab, "with another key");
         assert_int_equal(file_remove_tree(lab.directory, NULL), 0);
     }

@@ -568,6 +568,29 @@ static void the_prompt_keeps_data_apart_from_what_it_asks(void)
     summary_work_deinit(&work);
 }
 
+static void every_store_keeps_it(void)
+{
+    static const enum memory_store_kind kinds[] = { MEMORY_STORE_NONE, MEMORY_STORE_SQLITE,
+                                                    MEMORY_STORE_FILES };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct lab lab;
+
+        lab_prepare(&lab);
+        lab.options.store = kinds[i];
+        lab.options.files_dir = "";
+        lab_open(&lab);
+        talk(&lab, 1, 4);
+        summarize(&lab);
+        begin_afresh(&lab);
+        talk(&lab, 11, 4);
+        summarize(&lab);
+        CHECK_INT(stored(&lab).newest.version, 2, "the second window's");
+        CHECK_INT(stored(&lab).newest.first_seq, 9, "of its own turns");
+        lab_remove(&lab);
+    }
+}
+
 static void what_is_extracted_is_accepted(void)
 {
     struct lab lab;
@@ -586,17 +609,20 @@ static void what_is_extracted_is_accepted(void)
     lab_remove(&lab);
 }
 
-TEST_MAIN(
-    TEST(it_is_due_when_enough_turns_are_older_than_the_verbatim_ones),
-    TEST(a_text_cannot_pass_for_a_turn), TEST(the_next_one_continues_where_the_last_one_ended),
-    TEST(a_long_backlog_is_work_for_several_rounds),
-    TEST(with_snapshots_at_intervals_the_turns_go_first), TEST(what_is_no_summary_is_refused),
-    TEST(one_that_is_longer_than_what_it_replaces_is_refused),
-    TEST(a_long_one_is_cut_at_the_end_of_a_sentence), TEST(a_refused_one_changes_nothing),
-    TEST(what_was_dropped_is_pinned_and_only_that),
-    TEST(a_bare_number_is_pinned_with_the_words_before_it),
-    TEST(what_changed_meanwhile_gets_no_summary),
-    TEST(who_begins_afresh_at_the_last_moment_wins),
-    TEST(a_conversation_with_a_hole_is_summarized_as_well),
-    TEST(turns_that_came_meanwhile_do_not_matter), TEST(a_fresh_start_is_summarized_alone),
-    TEST(the_prompt_keeps_data_apart_from_what_it_asks), TEST(what_is_extracted_is_accepted))
+TEST_MAIN(TEST(it_is_due_when_enough_turns_are_older_than_the_verbatim_ones),
+          TEST(a_text_cannot_pass_for_a_turn),
+          TEST(the_next_one_continues_where_the_last_one_ended),
+          TEST(a_long_backlog_is_work_for_several_rounds),
+          TEST(with_snapshots_at_intervals_the_turns_go_first),
+          TEST(what_is_no_summary_is_refused),
+          TEST(one_that_is_longer_than_what_it_replaces_is_refused),
+          TEST(a_long_one_is_cut_at_the_end_of_a_sentence), TEST(a_refused_one_changes_nothing),
+          TEST(what_was_dropped_is_pinned_and_only_that),
+          TEST(a_bare_number_is_pinned_with_the_words_before_it),
+          TEST(what_changed_meanwhile_gets_no_summary),
+          TEST(who_begins_afresh_at_the_last_moment_wins),
+          TEST(a_conversation_with_a_hole_is_summarized_as_well),
+          TEST(turns_that_came_meanwhile_do_not_matter),
+          TEST(a_fresh_start_is_summarized_alone),
+          TEST(the_prompt_keeps_data_apart_from_what_it_asks),
+          TEST(what_is_extracted_is_accepted), TEST(every_store_keeps_it))

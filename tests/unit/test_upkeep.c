@@ -1,5 +1,6 @@
 #include "memory/upkeep.h"
 
+#include "memory/archive.h"
 #include "memory/journal.h"
 #include "memory/rooms.h"
 #include "tests/unit/memory_lab.h"
@@ -28,7 +29,7 @@ static int64_t count_turns(struct lab *lab)
 {
     struct store_stats stats = { 0 };
 
-    assert_int_equal(lab->memory->store->ops->stats(lab->memory->store, &stats, NULL), 0);
+    assert_int_equal(memory_store_stats(lab->memory, &stats, NULL), 0);
     return stats.turns;
 }
 
