@@ -221,7 +221,7 @@ static void a_conversation_goes_with_all_that_hangs_on_it(void)
         memory_field_set(lab.memory, "U1:C1:1", "topic", "\"" SECRET "\"", 0, &err), 0);
     assert_int_equal(memory_answer_keep(lab.memory, "U1", "id", "U1:C1:1", SECRET, 60000, &err),
                      0);
-    check_bytes(&lab, SECRET, true);
+    check_bytes(&lab, SECRET, store_kind != MEMORY_STORE_NONE);
 
     forgotten = forget(&lab, &what);
     CHECK_INT(forgotten.conversations, 1, "whole");
@@ -666,6 +666,13 @@ static int with_files(void **state)
     return 0;
 }
 
+static int with_none(void **state)
+{
+    (void)state;
+    store_kind = MEMORY_STORE_NONE;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -687,5 +694,6 @@ int main(void)
     };
 
     return cmocka_run_group_tests_name("in the database", tests, with_sqlite, NULL) +
-           cmocka_run_group_tests_name("in files", tests, with_files, NULL);
+           cmocka_run_group_tests_name("in files", tests, with_files, NULL) +
+           cmocka_run_group_tests_name("in RAM", tests, with_none, NULL);
 }
