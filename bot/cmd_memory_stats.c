@@ -23,36 +23,51 @@ static int no_conversation(const struct memory_call *call, const char *key)
     return memory_say_failed(call, &err);
 }
 
-static void put_figures(struct memory_call *call, const struct store_conversation *size)
+static bool add_field(void *context, const char *name, const char *value, int64_t expires)
+{
+    (void)expires;
+    *(int64_t *)context += (int64_t)(strlen(name) + strlen(value));
+    return true;
+}
+
+static void put_figures(struct memory_call *call, const struct store_conversation *size,
+                        int64_t field_bytes)
 {
     char first[CLOCK_ISO_BYTES];
     char used[CLOCK_ISO_BYTES];
 
     memory_put(call, size->key);
     memory_putf(call,
-                "\n  turns      %" PRId64 " (the last is #%" PRId64 ")\n  bytes      %" PRId64
-                "\n  first      %s\n  last used  %s\n  summaries  %" PRId64
-                "\n  fields     %" PRId64 "\n",
+                "\n  turns      %" PRId64 " (the last is #%" PRId64 "), %" PRId64
+                " bytes\n  first      %s\n  last used  %s\n  summaries  %" PRId64
+                "\n  fields     %" PRId64 ", %" PRId64 " bytes\n",
                 size->turns, size->last_seq, size->bytes,
-                clock_iso_utc(size->first_wall_s, first),
-                clock_iso_utc(size->used_wall_s, used), size->summaries, size->fields);
+                size->turns ? clock_iso_utc(size->first_wall_s, first) : "-",
+                clock_iso_utc(size->used_wall_s, used), size->summaries, size->fields,
+                field_bytes);
 }
 
 int memory_size_verb(struct memory_call *call)
 {
     const char *key = memory_word(call, 0);
     struct store_conversation size = { 0 };
+    int64_t field_bytes = 0;
     struct err err = { 0 };
 
     if (memory_size(call->memory, key, &size, &err) < 0)
         return memory_say_failed(call, &err);
     if (!size.key)
         return no_conversation(call, key);
+    if (memory_fields_visit(call->memory, key, add_field, &field_bytes, &err) < 0)
+        return memory_say_failed(call, &err);
     if (call->args.given & MEMORY_OPTION_JSON) {
-        memory_put_json(call, memory_figures_json(&size));
+        json_t *figures = memory_figures_json(&size);
+
+        json_object_set_new(figures, "field_bytes", json_integer(field_bytes));
+        memory_put_json(call, figures);
         memory_put(call, "\n");
     } else {
-        put_figures(call, &size);
+        put_figures(call, &size, field_bytes);
     }
     return memory_out_end(call);
 }

@@ -225,7 +225,8 @@ static void reset_if_wanted(const struct worker *worker, const struct dispatch_b
                 err.message);
 }
 
-/* Somebody erased what this turn was about while it ran; it has been remembered since. */
+/* Somebody erased what this turn was about while it ran; it has been remembered since. The
+ * answer goes even where others got it too: what was erased may stand in it. */
 static void forget_if_wanted(const struct worker *worker, const struct dispatch_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -234,7 +235,8 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
                                       .channel = entry->channel,
                                       .slack_ts = entry->ts,
                                       .thread_ts = entry->reply_thread,
-                                      .user = entry->user };
+                                      .user = entry->user,
+                                      .takes_answer = true };
         struct memory_forgotten forgotten = { 0 };
         struct err err = { 0 };
 

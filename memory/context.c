@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "memory/conversation.h"
+#include "memory/excerpt.h"
 #include "memory/line.h"
 #include "memory/pieces.h"
 #include "memory/preface.h"
@@ -19,6 +20,9 @@
 #define RECENT_SCORE    0.5 /* of the newest turn beyond the verbatim ones; falls from there */
 #define ELSEWHERE_SHARE 0.8 /* what was said here rather answers what is asked here */
 #define CUT_TRIES       16
+#define EXCERPTS_MAX    3
+#define EXCERPT_SCORE   0.5 /* only of what is among the best */
+#define EXCERPT_MIN     240 /* quarters that are left for one */
 #define CUT_MIN_BYTES   8
 #define NAME_TOKENS     2  /* about, for each turn's name */
 #define LEFT_MIN        16 /* quarters: no turn fits into less */
@@ -41,7 +45,6 @@ struct building {
     int64_t allowed; /* of what is left, for all but the newest turns */
     size_t window;   /* turns in RAM, the last of the pieces */
     size_t latest;   /* index of the first that stands verbatim */
-    size_t cut_len;  /* of the newest turn's text, when it does not fit; else 0 */
 };
 
 static int64_t quarters_of(const struct buf *text)
@@ -101,11 +104,11 @@ static void take_summary(const struct conversation *conversation, struct buildin
 /* ---- turns --------------------------------------------------------------------------------
  */
 
-static int64_t measure_turn(struct building *building, const struct piece *piece,
-                            size_t text_len)
+static int64_t measure_turn(struct building *building, const struct piece *piece)
 {
     buf_clear(&building->scratch);
-    line_append_turn(&building->scratch, &piece->turn, &building->names, text_len);
+    line_append_part(&building->scratch, &piece->turn, &building->names, piece->from,
+                     piece->len);
     return quarters_of(&building->scratch);
 }
 
@@ -145,27 +148,26 @@ static bool has_day(const struct building *building, size_t at)
  */
 static void cut_newest(struct building *building, int64_t most)
 {
-    const struct piece *piece = &building->pieces.all[building->pieces.count - 1];
-    size_t len = strlen(piece->turn.text);
+    struct piece *piece = &building->pieces.all[building->pieces.count - 1];
+    size_t len = piece->len;
     size_t low = 0;
     size_t high = len;
 
     for (int i = 0; i < CUT_TRIES && high - low > 1; i++) {
-        size_t middle = utf8_cut(piece->turn.text, len, low + (high - low) / 2);
-
-        if (middle <= low)
+        piece->len = utf8_cut(piece->turn.text, len, low + (high - low) / 2);
+        if (piece->len <= low)
             break;
-        if (measure_turn(building, piece, middle) <= most)
-            low = middle;
+        if (measure_turn(building, piece) <= most)
+            low = piece->len;
         else
-            high = middle;
+            high = piece->len;
     }
+    piece->len = low;
     if (low < CUT_MIN_BYTES)
         return;
-    building->cut_len = low;
     building->latest--;
     building->receipt->is_cut = true;
-    spend(building, measure_turn(building, piece, low));
+    spend(building, measure_turn(building, piece));
 }
 
 /* The newest turns, as many as `max` and `most` (of the budget) take. */
@@ -179,7 +181,7 @@ static void take_latest(struct building *building, size_t max, int64_t most)
     while (building->latest > building->pieces.count - building->window && max > 0) {
         const struct piece *piece = &building->pieces.all[building->latest - 1];
         bool is_first = building->latest == building->pieces.count;
-        int64_t size = measure_turn(building, piece, strlen(piece->turn.text));
+        int64_t size = measure_turn(building, piece);
         int64_t headings = is_first ? heading : 0;
 
         if (is_first || !is_same_day(piece, piece + 1))
@@ -270,6 +272,44 @@ static size_t list_candidates(const struct building *building, struct candidate 
     return count;
 }
 
+/* A long turn gives the part that answers best rather than nothing; false when there is no
+ * room for that either. */
+static bool take_excerpt(const struct building *building, struct piece *piece, int64_t left)
+{
+    const struct memory_context_options *options = building->options;
+    struct recall_question question = { options->question, building->names.asker,
+                                        options->now_wall_s };
+    struct excerpt excerpt;
+
+    if (left < EXCERPT_MIN || !utf8_is_valid(piece->turn.text, piece->len))
+        return false;
+    /* A byte has a quarter at least, on the average. */
+    excerpt = excerpt_find(piece->turn.text, &question, (size_t)(left / 2));
+    if (!excerpt.len)
+        return false;
+    piece->from = excerpt.from;
+    piece->len = excerpt.len;
+    return true;
+}
+
+/* What the turn takes with its day, 0 when it does not fit. */
+static int64_t fit_turn(struct building *building, size_t at, bool may_excerpt, int64_t left)
+{
+    struct piece *piece = &building->pieces.all[at];
+    int64_t day = has_day(building, at) ? 0 : measure_day(building, piece);
+    int64_t size;
+
+    if ((piece->turn.tokens - 1) * TOKEN_QUARTERS <= left) {
+        size = measure_turn(building, piece) + day;
+        if (size <= left)
+            return size;
+    }
+    if (!may_excerpt || !take_excerpt(building, piece, left))
+        return 0;
+    size = measure_turn(building, piece) + day;
+    return size <= left ? size : 0;
+}
+
 /* Fills what is allowed with the turns that are worth most for their size. */
 static void take_recalled(struct building *building)
 {
@@ -278,19 +318,18 @@ static void take_recalled(struct building *building)
         memory_estimate_quarters("# " HEADING_RECALLED "\n", sizeof("# " HEADING_RECALLED));
     size_t count = list_candidates(building, candidates);
     int64_t left = building->allowed < building->left ? building->allowed : building->left;
+    size_t excerpts = EXCERPTS_MAX;
 
     left -= heading;
     for (size_t i = 0; i < count && left >= LEFT_MIN; i++) {
         struct piece *piece = &building->pieces.all[candidates[i].at];
-        int64_t size;
+        bool may_excerpt = excerpts > 0 && piece->score >= EXCERPT_SCORE;
+        int64_t size = fit_turn(building, candidates[i].at, may_excerpt, left);
 
-        if ((piece->turn.tokens - 1) * TOKEN_QUARTERS > left)
+        if (!size)
             continue;
-        size = measure_turn(building, piece, strlen(piece->turn.text));
-        if (!has_day(building, candidates[i].at))
-            size += measure_day(building, piece);
-        if (size > left)
-            continue;
+        if (piece->turn.text[piece->len])
+            excerpts--;
         left -= size;
         piece->is_chosen = true;
     }
@@ -302,7 +341,7 @@ static void join_latest(struct building *building)
     size_t most =
         building->options->max_messages < 0 ? 0 : (size_t)building->options->max_messages;
 
-    if (building->latest == building->pieces.count || building->cut_len)
+    if (building->latest == building->pieces.count || building->receipt->is_cut)
         return;
     while (building->latest > building->pieces.count - building->window &&
            building->pieces.all[building->latest - 1].is_chosen &&
@@ -325,12 +364,10 @@ static int64_t tokens_between(const struct buf *out, size_t from)
 static void print_turn(struct building *building, size_t at, size_t *last, struct buf *out)
 {
     const struct piece *piece = &building->pieces.all[at];
-    bool is_cut = building->cut_len && at + 1 == building->pieces.count;
 
     if (*last == SIZE_MAX || !is_same_day(&building->pieces.all[*last], piece))
         line_append_day(out, piece->turn.at_wall_s, piece->conversation);
-    line_append_turn(out, &piece->turn, &building->names,
-                     is_cut ? building->cut_len : strlen(piece->turn.text));
+    line_append_part(out, &piece->turn, &building->names, piece->from, piece->len);
     *last = at;
 }
 

@@ -76,12 +76,22 @@ void conversations_note_saved(struct conversations *set, int64_t unsaved_id)
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
+/* What is being read, apart from the conversation until it is whole: no lock is held then. */
 struct loading {
     struct pack pack;
     struct kept_summary *summary;
+    struct store_head head;
+    bool lent;
     struct err err;
     bool failed;
 };
+
+static void loading_deinit(struct loading *loading)
+{
+    pack_deinit(&loading->pack);
+    free(loading->summary);
+    *loading = (struct loading){ 0 };
+}
 
 static void load_turn(void *context, const struct memory_turn *turn)
 {
@@ -123,50 +133,28 @@ static bool load_summary(void *context, const struct store_summary *summary)
 }
 
 static int read_store(struct conversations *set, const char *key, struct loading *loading,
-                      struct store_head *ret_head, struct err *err)
+                      struct err *err)
 {
     const struct store_ops *ops = set->store->ops;
 
     if (ops->load(set->store, key, (size_t)atomic_load(&set->max_turns), load_turn, loading,
-                  ret_head, err) < 0)
+                  &loading->head, err) < 0)
         return -1;
     if (loading->failed) {
         if (err)
             *err = loading->err;
         return -1;
     }
-    if (!ops->summaries || !ret_head->last_seq)
+    pack_fit(&loading->pack);
+    if (!ops->summaries || !loading->head.last_seq)
         return 0;
     if (ops->summaries(set->store, key, load_summary, loading, err) < 0)
         return -1;
     /* Of what was said before a !new. */
-    if (loading->summary && loading->summary->summary.first_seq < ret_head->window_seq) {
+    if (loading->summary && loading->summary->summary.first_seq < loading->head.window_seq) {
         free(loading->summary);
         loading->summary = NULL;
     }
-    return 0;
-}
-
-/* Without a lock: the conversation is pinned and LOADING, so nobody else touches what is in
- * it, but for its epoch. */
-static int load(struct conversations *set, struct conversation *conversation, struct err *err)
-{
-    struct loading loading = { 0 };
-    struct store_head head = { 0 };
-
-    if (read_store(set, conversation->key, &loading, &head, err) < 0) {
-        pack_deinit(&loading.pack);
-        free(loading.summary);
-        return err_wrap(err, "conversation %s", conversation->key);
-    }
-    pack_fit(&loading.pack);
-    pack_deinit(&conversation->pack);
-    free(conversation->summary);
-    conversation->pack = loading.pack;
-    conversation->summary = loading.summary;
-    conversation->last_seq = head.last_seq;
-    conversation->was_reset = head.window_seq > 0;
-    conversation->lent = false;
     return 0;
 }
 
@@ -193,41 +181,55 @@ static void lend(void *context, const struct pack *pack)
     }
 }
 
-static int borrow_turns(struct conversations *set, struct conversation *conversation,
+static int borrow_turns(struct conversations *set, struct loading *loading,
                         const char *parent_key, const char *until_ts, struct err *err)
 {
-    struct lending lending = { .pack = &conversation->pack,
-                               .until_ts = until_ts ? until_ts : "" };
+    struct lending lending = { .pack = &loading->pack, .until_ts = until_ts ? until_ts : "" };
     struct conversation *parent = NULL;
 
     if (conversations_pin(set, parent_key, NULL, NULL, &parent, err) < 0)
         return -1;
     conversation_visit(parent, lend, &lending);
     conversations_unpin(set, parent);
-    conversation->lent = conversation->pack.count > 0;
-    conversation->last_seq = conversation->pack.count;
+    loading->lent = loading->pack.count > 0;
+    loading->head.last_seq = loading->pack.count;
     return 0;
 }
 
-static int load_or_borrow(struct conversations *set, struct conversation *conversation,
-                          const char *parent_key, const char *until_ts, struct err *err)
+static int load(struct conversations *set, const char *key, const char *parent_key,
+                const char *until_ts, struct loading *loading, struct err *err)
 {
-    int rc = load(set, conversation, err);
+    int rc = read_store(set, key, loading, err);
 
-    if (rc == 0 && parent_key && strcmp(parent_key, conversation->key) != 0 &&
-        !conversation->last_seq && !conversation->was_reset)
-        rc = borrow_turns(set, conversation, parent_key, until_ts, err);
-    return rc;
+    if (rc == 0 && parent_key && strcmp(parent_key, key) != 0 && !loading->head.last_seq &&
+        !loading->head.window_seq)
+        return borrow_turns(set, loading, parent_key, until_ts, err);
+    return rc < 0 ? err_wrap(err, "conversation %s", key) : 0;
 }
 
 /* What follows is called and returns with the shard locked; others that want the same
  * conversation wait meanwhile. */
+
+static void adopt_locked(struct conversations *set, struct conversation *conversation,
+                         struct loading *loading)
+{
+    pack_deinit(&conversation->pack);
+    free(conversation->summary);
+    conversation->pack = loading->pack;
+    conversation->summary = take_ptr(&loading->summary);
+    conversation->last_seq = loading->head.last_seq;
+    conversation->was_reset = loading->head.window_seq > 0;
+    conversation->lent = loading->lent;
+    loading->pack = (struct pack){ 0 };
+    shelf_charge(set, conversation);
+}
 
 /* The store changed while it was read? Then it is read again, within reason. */
 static int load_locked(struct conversations *set, struct conversation *conversation,
                        const char *parent_key, const char *until_ts, struct err *err)
 {
     struct shard *shard = conversation->shard;
+    struct loading loading = { 0 };
     int rc = 0;
 
     metric_add(set->misses, 1);
@@ -238,11 +240,14 @@ static int load_locked(struct conversations *set, struct conversation *conversat
          tries++) {
         conversation->epoch = atomic_load(&set->epoch);
         pthread_mutex_unlock(&shard->lock);
-        rc = load_or_borrow(set, conversation, parent_key, until_ts, err);
+        loading_deinit(&loading);
+        rc = load(set, conversation->key, parent_key, until_ts, &loading, err);
         pthread_mutex_lock(&shard->lock);
     }
+    if (rc == 0)
+        adopt_locked(set, conversation, &loading);
     conversation->state = rc == 0 ? CONVERSATION_READY : CONVERSATION_UNLOADED;
-    shelf_charge(set, conversation);
+    loading_deinit(&loading);
     pthread_cond_broadcast(&shard->loaded);
     return rc;
 }

@@ -200,7 +200,7 @@ static void candidates(const struct memory_forget *what, const struct ledger_era
 static int forget_message(struct erasure *erasure, const struct memory_forget *what,
                           const struct ledger_erased *rows, struct err *err)
 {
-    struct pick pick = { .slack_ts = what->slack_ts };
+    struct pick pick = { .slack_ts = what->slack_ts, .takes_answer = what->takes_answer };
     AUTO_FREE char *copies = xasprintf("*:%s:*", what->channel);
     struct names keys = { 0 };
     int rc = 0;

@@ -35,6 +35,7 @@ struct memory_forget {
     const char *channel;
     const char *slack_ts;
     const char *thread_ts; /* of that message, NULL or "" when not in a thread or not known */
+    bool takes_answer;     /* of a message: its answer goes although others got it as well */
     bool is_alone; /* no daemon is running: what a run of an earlier process is about to answer
                       goes as well */
 };

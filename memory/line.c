@@ -61,6 +61,17 @@ void line_append_text(struct buf *out, const char *text, size_t len)
     buf_append_char(out, '\n');
 }
 
+/* With a blank for each of these characters. */
+static void append_without(struct buf *out, const char *clean, const char *characters)
+{
+    for (; *clean; clean++) {
+        if (strchr(characters, *clean))
+            buf_append_char(out, ' ');
+        else
+            buf_append_char(out, *clean);
+    }
+}
+
 /* A name of one line without what would end it or make it a heading. */
 static void append_name(struct buf *out, const char *name)
 {
@@ -70,8 +81,7 @@ static void append_name(struct buf *out, const char *name)
     if (strcmp(clean, LINE_USER) == 0 || strcmp(clean, LINE_ASSISTANT) == 0 ||
         strcmp(clean, LINE_SYSTEM) == 0 || !*clean || strchr("# \n\r\t:", *clean))
         buf_append_char(out, '@');
-    for (const char *at = clean; *at; at++)
-        buf_append_char(out, strchr("\n\r\t:", *at) ? ' ' : *at);
+    append_without(out, clean, "\n\r\t:");
 }
 
 static void append_speaker(struct buf *out, const struct memory_turn *turn,
@@ -96,16 +106,24 @@ static void append_speaker(struct buf *out, const struct memory_turn *turn,
     buf_append_text(out, LINE_SYSTEM);
 }
 
-void line_append_turn(struct buf *out, const struct memory_turn *turn,
-                      const struct line_names *names, size_t text_len)
+void line_append_part(struct buf *out, const struct memory_turn *turn,
+                      const struct line_names *names, size_t from, size_t len)
 {
     append_speaker(out, turn, names);
     buf_append_text(out, ": ");
-    line_append_text(out, turn->text, text_len);
-    if (text_len < strlen(turn->text)) {
+    if (from > 0)
+        buf_append_text(out, LINE_SKIP_MARK);
+    line_append_text(out, turn->text + from, len);
+    if (turn->text[from + len] != '\0') {
         buf_truncate(out, out->len - 1);
         buf_append_text(out, LINE_CUT_MARK "\n");
     }
+}
+
+void line_append_turn(struct buf *out, const struct memory_turn *turn,
+                      const struct line_names *names, size_t text_len)
+{
+    line_append_part(out, turn, names, 0, text_len);
 }
 
 void line_append_heading(struct buf *out, const char *title)
@@ -128,8 +146,7 @@ void line_append_day(struct buf *out, int64_t at_wall_s, const char *conversatio
             utf8_clean_copy(conversation, strlen(conversation), KEY_MAX_BYTES);
 
         buf_append_text(out, ", in ");
-        for (const char *at = clean; *at; at++)
-            buf_append_char(out, strchr("\n\r\t", *at) ? ' ' : *at);
+        append_without(out, clean, "\n\r\t");
     }
     buf_append_char(out, '\n');
 }

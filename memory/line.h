@@ -28,6 +28,7 @@
 #define LINE_ASSISTANT "You"
 #define LINE_SYSTEM    "System"
 #define LINE_CUT_MARK  " [... cut]"
+#define LINE_SKIP_MARK "[...] "
 
 struct line_names {
     const char *asker; /* user id, "" when nobody in particular asks */
@@ -38,6 +39,10 @@ struct line_names {
  * LINE_CUT_MARK when that is not all. */
 void line_append_turn(struct buf *out, const struct memory_turn *turn,
                       const struct line_names *names, size_t text_len);
+
+/* The same with `len` bytes of its text from `from` on, LINE_SKIP_MARK before them. */
+void line_append_part(struct buf *out, const struct memory_turn *turn,
+                      const struct line_names *names, size_t from, size_t len);
 
 /* "# TITLE" */
 void line_append_heading(struct buf *out, const char *title);

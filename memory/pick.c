@@ -108,7 +108,7 @@ static void pick_answers(struct picked *picked, const struct pick *pick)
         struct picked_turn *turn = &picked->turns[i];
 
         if (turn->role == MEMORY_ROLE_ASSISTANT && !turn->is_picked)
-            turn->is_picked = goes_with_questions(picked, i, pick->user != NULL);
+            turn->is_picked = goes_with_questions(picked, i, pick->user || pick->takes_answer);
     }
 }
 

@@ -33,6 +33,7 @@ struct pick {
     const char *user;      /* what this person said, and the answers that it has a part in */
     int64_t before_wall_s; /* and what came before, with the answers to nothing else */
     const char *slack_ts;  /* that message, and its answer when it was answered alone */
+    bool takes_answer;     /* ... or in any case */
     const struct names *any_ts; /* those messages, the same */
 };
 

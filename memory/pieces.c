@@ -175,6 +175,12 @@ static void gather_elsewhere(struct memory *memory, const char *user, const char
 /* ---- together -----------------------------------------------------------------------------
  */
 
+static void note_piece(struct piece *piece, const char *conversation)
+{
+    piece->conversation = conversation;
+    piece->len = strlen(piece->turn.text);
+}
+
 static void list_pieces(struct pieces *pieces)
 {
     size_t count = 0;
@@ -189,7 +195,7 @@ static void list_pieces(struct pieces *pieces)
         pieces->window = pieces->count; /* it comes last */
         while (pieces->count < count &&
                pack_next(&source->pack, &offset, &pieces->all[pieces->count].turn))
-            pieces->all[pieces->count++].conversation = source->conversation;
+            note_piece(&pieces->all[pieces->count++], source->conversation);
         if (source->conversation)
             pieces->here = pieces->count;
     }

@@ -18,6 +18,8 @@
 struct piece {
     struct memory_turn turn;  /* with its seq */
     const char *conversation; /* key, NULL: this one */
+    size_t from;              /* the part of its text that goes into the context */
+    size_t len;
     double score;
     bool is_chosen;
 };

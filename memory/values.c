@@ -163,7 +163,7 @@ int memory_values_visit(struct memory *memory, const char *pattern, store_value_
     struct store *store = memory->store;
     struct page page = { .visit = visit, .context = context };
     AUTO_BUF struct buf after = { 0 };
-    int rc;
+    int rc = 0;
 
     buf_init(&page.last, SIZE_MAX);
     buf_init(&after, SIZE_MAX);

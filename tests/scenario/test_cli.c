@@ -270,6 +270,7 @@ static void the_listener_answers_what_is_asked_of_it(void **state)
     CHECK_INT(daemon_get(h, "/healthz", &body), 200, "alive");
     CHECK_INT(daemon_get(h, "/status", &body), 200, "status");
     CHECK_INT(daemon_get(h, "/secret", &body), 404, "nothing else");
+    CHECK_INT(daemon_get(h, "/memory/refresh", &body), 405, "no reader changes anything");
     daemon_wait_metric(h, "socket_links_ready", 2);
     CHECK_INT(daemon_get(h, "/metrics", &body), 200, "metrics");
     for (size_t i = 0; i < ARRAY_LEN(metrics); i++)

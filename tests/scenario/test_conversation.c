@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "tests/scenario/scenario.h"
@@ -156,10 +157,58 @@ static void guests_and_listed_people_are_refused(void **state)
     check_no_violations(h);
 }
 
+static void an_old_fact_comes_back_when_it_is_asked_for(void **state)
+{
+    struct harness *h = *state;
+    const char *reply;
+
+    harness_set(h, "memory", "context: { summarizer: off }");
+    daemon_start(h);
+    lab_say(h, ALICE, ALICE_DM, NULL, "the staging database listens on port 6543");
+    lab_wait_reply(h, ALICE_DM, NULL, "You have not told me anything before");
+    for (int i = 0; i < 7; i++) {
+        AUTO_FREE char *text = xasprintf("thing %d: lunch, the weather, the weekend, and all "
+                                         "that people talk about in between",
+                                         i);
+        AUTO_FREE char *want = xasprintf("Now you ask: \"thing %d", i);
+
+        lab_say(h, ALICE, ALICE_DM, NULL, text);
+        lab_wait_reply(h, ALICE_DM, NULL, want);
+    }
+    lab_say(h, ALICE, ALICE_DM, NULL, "which port has the staging database?");
+    reply = lab_wait_reply(h, ALICE_DM, NULL, "Now you ask: \"which port");
+    CHECK_HOLDS(reply, "(1) \"the staging database listens on port 6543\"", "recalled");
+    CHECK_INT(strstr(reply, "You have told me 8 things") == NULL, 1, "but not all of it");
+    check_no_violations(h);
+}
+
+static void other_conversations_are_recalled_in_private_only(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+
+    harness_set(h, "memory", "recall_scope: user");
+    daemon_start(h);
+    lab_say(h, ALICE, ALICE_DM, NULL, "my salary review is on Thursday");
+    lab_wait_reply(h, ALICE_DM, NULL, "You have not told me anything before");
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper the mirror is at 10.0.0.7");
+    lab_wait_reply(h, DEV, thread, "You have not told me anything before");
+    lab_say(h, ALICE, ALICE_DM, NULL, "where is the mirror?");
+    lab_wait_reply(h, ALICE_DM, NULL, "\"the mirror is at 10.0.0.7\"");
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper when is my salary review?");
+    lab_wait_reply(h, DEV, thread,
+                   "You have not told me anything before. Now you ask: \"when is my salary");
+    lab_say(h, BOB, BOB_DM, NULL, "when is the salary review of Alice?");
+    lab_wait_reply(h, BOB_DM, NULL, "You have not told me anything before");
+    check_no_violations(h);
+}
+
 SCENARIO_MAIN(SCENARIO(a_follow_up_knows_what_was_said_before),
               SCENARIO(two_people_in_one_thread_are_kept_apart),
               SCENARIO(what_arrives_meanwhile_is_answered_together_and_in_order),
               SCENARIO(order_holds_in_every_thread_under_parallel_load),
               SCENARIO(a_thread_under_a_direct_message_starts_with_what_was_said_there),
               SCENARIO(it_stays_out_of_what_is_not_for_it), SCENARIO(new_starts_afresh),
-              SCENARIO(guests_and_listed_people_are_refused))
+              SCENARIO(guests_and_listed_people_are_refused),
+              SCENARIO(an_old_fact_comes_back_when_it_is_asked_for),
+              SCENARIO(other_conversations_are_recalled_in_private_only))

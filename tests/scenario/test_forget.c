@@ -284,6 +284,22 @@ static void an_admin_forgets_beside_the_daemon_and_without_it(void **state)
     check_no_violations(h);
 }
 
+static void the_terminal_forgets_and_counts_too(void **state)
+{
+    struct harness *h = *state;
+    struct program program;
+
+    set_scenario(h, "ok");
+    harness_write_config(h);
+    program = run_threadkeeper(h, "I play the " SECRET "\n!stats\n", "chat", NULL);
+    CHECK_HOLDS(program.out, "- 2 turns, ", "what is kept");
+    check_bytes(h, SECRET);
+    program = run_threadkeeper(h, "!forget\n!stats\n", "chat", NULL);
+    CHECK_HOLDS(program.out, "Forgotten: 1 conversation, 2 turns", "the receipt");
+    CHECK_HOLDS(program.out, "nothing is kept of it yet", "and it is gone");
+    check_no_bytes(h, SECRET);
+}
+
 static void stats_tell_each_their_own_and_admins_all(void **state)
 {
     struct harness *h = *state;
@@ -321,4 +337,5 @@ SCENARIO_MAIN(SCENARIO(a_conversation_is_forgotten_to_the_last_byte),
               SCENARIO(a_turn_that_runs_is_not_remembered),
               SCENARIO(a_crash_does_not_bring_back_what_is_forgotten),
               SCENARIO(an_admin_forgets_beside_the_daemon_and_without_it),
+              SCENARIO(the_terminal_forgets_and_counts_too),
               SCENARIO(stats_tell_each_their_own_and_admins_all))

@@ -438,6 +438,7 @@ static void it_has_messages_and_a_size(void **state)
     CHECK_INT(json_integer_value(json_object_get(size, "turns")), 2, "messages");
     CHECK_INT(json_integer_value(json_object_get(size, "fields")), 1, "fields");
     CHECK_INT(json_integer_value(json_object_get(size, "bytes")), 24, "bytes");
+    CHECK_INT(json_integer_value(json_object_get(size, "field_bytes")), 44, "name and value");
     check_exit(memory(h, "", "add-message|sms|robot|x"), 2, "no such role");
     check_exit(memory(h, "", "sweep"), 0, "what is past its time");
     check_exit(memory(h, "", "forget|--conversation|sms|--yes|--json"), 0, "ended by hand");

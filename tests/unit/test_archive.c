@@ -78,6 +78,7 @@ static void an_import_that_is_begun_again_adds_what_is_missing(void)
 {
     static const char *const lines[] = { "A one", "B uno", "A two", "A two", "B due", "A one" };
     static const char *const more[] = { "A one", "A two", "A two", "A one", "A two", "C new" };
+    static const char *const ones[] = { "A one", "A one", "A one" };
     struct lab lab;
     struct counts counts;
 
@@ -95,8 +96,11 @@ static void an_import_that_is_begun_again_adds_what_is_missing(void)
     CHECK_INT(counts.skipped, (long long)ARRAY_LEN(lines), "all was there");
     counts = import_texts(&lab, more, ARRAY_LEN(more));
     CHECK_INT(counts.added, 2, "a third one alike, and a new conversation");
+    counts = import_texts(&lab, ones, ARRAY_LEN(ones));
+    CHECK_INT(counts.added, 1, "there were two alike, this is the third");
     lab_restart(&lab);
-    CHECK_TEXT(history_of(lab.memory, "A"), "1:one;2:two;3:two;4:one;5:two;", "on the disk");
+    CHECK_TEXT(history_of(lab.memory, "A"), "1:one;2:two;3:two;4:one;5:two;6:one;",
+               "on the disk");
     lab_remove(&lab);
 }
 

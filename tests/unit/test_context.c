@@ -4,7 +4,7 @@
 #include "memory/line.h"
 #include "tests/unit/memory_lab.h"
 
-#define DAY_S 86400
+#define DAY_S INT64_C(86400)
 #define NOON  (INT64_C(20000) * DAY_S + 43200) /* 2024-10-04 */
 
 /* ---- tokens -------------------------------------------------------------------------------
@@ -74,7 +74,10 @@ static char *build(struct lab *lab, const char *key,
         *ret_receipt = receipt;
     else
         memory_receipt_deinit(&receipt);
-    return out.len ? buf_take(&out) : xstrdup("");
+    if (out.len)
+        return buf_take(&out);
+    buf_deinit(&out);
+    return xstrdup("");
 }
 
 struct said {
@@ -346,6 +349,35 @@ static void recalls_what_the_question_is_about(void **state)
     lab_remove(&lab);
 }
 
+static void a_long_turn_gives_the_part_that_answers(void **state)
+{
+    struct memory_context_options options =
+        by_default("which port has the staging database?", NOON + 8000);
+    struct said said = { MEMORY_ROLE_ASSISTANT, "", NULL, NOON };
+    AUTO_BUF struct buf answer = { 0 };
+    struct memory_receipt receipt = { 0 };
+    struct lab lab;
+    AUTO_FREE char *text = NULL;
+
+    (void)state;
+    buf_init(&answer, 1 << 16);
+    for (int i = 0; i < 200; i++)
+        buf_printf(&answer, "%s\n",
+                   i == 150 ? "The staging database listens on port 6543."
+                            : "There is more to say about the release of next month.");
+    said.text = buf_text(&answer);
+    lab_prepare(&lab);
+    lab_open(&lab);
+    say_all(&lab, "k", &said, 1);
+    chat(&lab, "k", 20, 40, NOON + 60);
+    text = build(&lab, "k", &options, &receipt);
+    CHECK_HOLDS(text, "listens on port 6543", "the part");
+    CHECK_HOLDS(text, "You: [...] ", "something comes before");
+    CHECK_HOLDS(text, "[... cut]\n", "and after");
+    memory_receipt_deinit(&receipt);
+    lab_remove(&lab);
+}
+
 static void a_new_session_begins_without_the_last_one_verbatim(void **state)
 {
     static const struct said said[] = {
@@ -497,6 +529,7 @@ TEST_MAIN(TEST(estimates_tokens_by_script), TEST(a_budget_bounds_the_bytes_of_a_
           TEST(names_who_said_it), TEST(turns_stand_below_their_day),
           TEST(takes_the_newest_that_fit), TEST(cuts_the_newest_when_it_alone_is_too_long),
           TEST(recalls_what_the_question_is_about),
+          TEST(a_long_turn_gives_the_part_that_answers),
           TEST(a_new_session_begins_without_the_last_one_verbatim),
           TEST(recall_does_not_reach_below_the_window),
           TEST(recalls_other_conversations_only_when_asked_to),

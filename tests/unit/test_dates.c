@@ -2,7 +2,7 @@
 
 #include "tests/test.h"
 
-#define DAY_S 86400
+#define DAY_S INT64_C(86400)
 
 static void finds_the_days_asked_about(void **state)
 {

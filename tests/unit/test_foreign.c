@@ -370,7 +370,7 @@ static void a_visitor_leaves_an_older_schema_alone(void)
     lab.metrics = metrics_new();
     assert_int_equal(memory_open(&lab.options, lab.metrics, &memory, &err), -1);
     CHECK_HOLDS(err.message, "schema 1", "it says why");
-    CHECK_HOLDS(err.message, "start the daemon", "and what to do");
+    CHECK_HOLDS(err.message, "the daemon", "and who brings it up to date");
     lab_remove(&lab);
 }
 
@@ -428,6 +428,65 @@ static void an_unsaved_conversation_is_saved_before_it_is_read_anew(void)
     conversations_drop(lab.memory->conversations, "k");
     check_context(&lab, "k", "the next", "nothing", "nor what came after");
     lab_remove(&lab);
+}
+
+#define TALKERS 3
+#define TURNS   60
+
+struct talker {
+    struct lab *lab;
+    int number;
+};
+
+static void *talk(void *context)
+{
+    struct talker *talker = context;
+    char key[16];
+
+    for (int i = 0; i < TURNS; i++) {
+        snprintf(key, sizeof(key), "k%d-%d", talker->number, i % 3);
+        lab_say(talker->lab, key, "question", "1.1", "answer");
+    }
+    return NULL;
+}
+
+static void turns_survive_being_read_anew_all_the_time(void)
+{
+    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
+        struct lab lab;
+        struct beside beside = prepare(&lab, way);
+        struct talker talkers[TALKERS];
+        pthread_t threads[TALKERS];
+        char key[16];
+
+        lab.options.snapshot_interval_ms = 5;
+        memory_reconfigure(lab.memory, &lab.options);
+        for (int i = 0; i < TALKERS; i++) {
+            talkers[i] = (struct talker){ .lab = &lab, .number = i };
+            assert_int_equal(pthread_create(&threads[i], NULL, talk, &talkers[i]), 0);
+        }
+        for (int i = 0; i < TURNS; i++) {
+            snprintf(key, sizeof(key), "k%d-%d", i % TALKERS, i % 3);
+            conversations_reload(lab.memory->conversations, key);
+            conversations_drop(lab.memory->conversations, key);
+            conversations_mark_all_stale(lab.memory->conversations);
+            usleep(300);
+        }
+        for (int i = 0; i < TALKERS; i++)
+            pthread_join(threads[i], NULL);
+        lab_restart(&lab);
+        for (int i = 0; i < TALKERS * 3; i++) {
+            struct conversation *conversation;
+
+            snprintf(key, sizeof(key), "k%d-%d", i / 3, i % 3);
+            conversation = lab_begin(&lab, key);
+            CHECK_INT(memory_conversation_turns(conversation), 2 * TURNS / 3, ways[way].name);
+            CHECK_INT(conversation_last_seq(conversation), 2 * TURNS / 3, ways[way].name);
+            memory_conversation_end(lab.memory, conversation);
+        }
+        end_beside(&beside);
+        lab_remove(&lab);
+    }
 }
 
 /* ---- summaries --------------------------------------------------------------------------- */
@@ -508,4 +567,5 @@ TEST_MAIN(TEST(what_another_process_forgot_is_forgotten_before_the_next_turn),
           TEST(a_visitor_leaves_an_older_schema_alone), TEST(a_visitor_may_be_the_first),
           TEST(dropped_text_leaves_ram_even_under_a_pin),
           TEST(an_unsaved_conversation_is_saved_before_it_is_read_anew),
+          TEST(turns_survive_being_read_anew_all_the_time),
           TEST(the_newest_summary_stays_with_its_conversation))

@@ -221,7 +221,7 @@ static void a_conversation_goes_with_all_that_hangs_on_it(void)
         memory_field_set(lab.memory, "U1:C1:1", "topic", "\"" SECRET "\"", 0, &err), 0);
     assert_int_equal(memory_answer_keep(lab.memory, "U1", "id", "U1:C1:1", SECRET, 60000, &err),
                      0);
-    check_bytes(&lab, SECRET, true);
+    check_bytes(&lab, SECRET, store_kind != MEMORY_STORE_NONE);
 
     forgotten = forget(&lab, &what);
     CHECK_INT(forgotten.conversations, 1, "whole");
@@ -461,6 +461,24 @@ static void a_message_goes_with_the_answer_to_it_alone(void)
     lab_remove(&lab);
 }
 
+static void an_answer_to_several_goes_when_asked_to(void)
+{
+    static const struct said said[] = { { "U1", "one", "1.1", 0 },
+                                        { "U2", "two", "2.1", 0 },
+                                        { "", "answer to both", NULL, 0 } };
+    struct memory_forget what = {
+        .channel = "C1", .slack_ts = "1.1", .thread_ts = "1.1", .takes_answer = true
+    };
+    struct lab lab;
+
+    prepare(&lab);
+    lab_open(&lab);
+    converse(&lab, "*:C1:1.1", said, ARRAY_LEN(said));
+    forget_quietly(&lab, &what);
+    check_stored(&lab, "*:C1:1.1", "two", "the question of the other stays");
+    lab_remove(&lab);
+}
+
 static void copies_in_threads_go_with_the_original(void)
 {
     struct memory_forget message = { .channel = "D1", .slack_ts = "1.1" };
@@ -648,6 +666,13 @@ static int with_files(void **state)
     return 0;
 }
 
+static int with_none(void **state)
+{
+    (void)state;
+    store_kind = MEMORY_STORE_NONE;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +685,7 @@ int main(void)
         TEST(a_fact_is_learnt_again_from_what_is_left),
         TEST(many_conversations_are_forgotten_page_by_page),
         TEST(a_message_goes_with_the_answer_to_it_alone),
+        TEST(an_answer_to_several_goes_when_asked_to),
         TEST(copies_in_threads_go_with_the_original),
         TEST(the_ledger_keeps_its_rows_without_text),
         TEST(without_a_daemon_what_runs_goes_as_well),
@@ -668,5 +694,6 @@ int main(void)
     };
 
     return cmocka_run_group_tests_name("in the database", tests, with_sqlite, NULL) +
-           cmocka_run_group_tests_name("in files", tests, with_files, NULL);
+           cmocka_run_group_tests_name("in files", tests, with_files, NULL) +
+           cmocka_run_group_tests_name("in RAM", tests, with_none, NULL);
 }

@@ -37,6 +37,20 @@ static void the_window_begins_with_the_first_message_and_ends_by_itself(void)
     metrics_free(metrics);
 }
 
+static void a_window_that_a_reload_made_shorter_ends_in_time(void)
+{
+    struct metrics *metrics = metrics_new();
+    struct limit *limit = limit_new(metrics);
+
+    limit_count(limit, "U1", 1, 60000, 0);
+    limit_count(limit, "U2", 1, 1000, 1);
+    CHECK_INT(limit_count(limit, "U2", 1, 1000, 500).count, 2, "the same window");
+    CHECK_INT(limit_count(limit, "U2", 1, 1000, 2000).count, 1, "though an older one goes on");
+    CHECK_INT(limit_count(limit, "U1", 1, 1000, 2000).count, 2, "as long as it began");
+    limit_free(limit);
+    metrics_free(metrics);
+}
+
 static void a_limit_of_0_counts_nothing(void)
 {
     struct metrics *metrics = metrics_new();
@@ -117,6 +131,7 @@ static void none_is_lost_when_many_count_at_once(void)
 }
 
 TEST_MAIN(TEST(the_window_begins_with_the_first_message_and_ends_by_itself),
+          TEST(a_window_that_a_reload_made_shorter_ends_in_time),
           TEST(a_limit_of_0_counts_nothing),
           TEST(a_refusal_names_count_limit_window_and_when_to_try_again),
           TEST(there_is_a_bound_on_how_many_people_are_counted),

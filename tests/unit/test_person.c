@@ -9,15 +9,26 @@
 #define ANN "U1"
 #define BOB "U2"
 
-static int set_up(void **state)
+static int set_up_with(void **state, enum memory_store_kind store)
 {
     static struct lab lab;
 
     lab_prepare(&lab);
+    lab.options.store = store;
     lab.options.learns_profile = true;
     lab_open(&lab);
     *state = &lab;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, MEMORY_STORE_SQLITE);
+}
+
+static int set_up_files(void **state)
+{
+    return set_up_with(state, MEMORY_STORE_FILES);
 }
 
 static int tear_down(void **state)
@@ -353,6 +364,27 @@ static void a_turn_under_way_does_not_bring_back_what_was_forgotten(void **state
     persons_learned(lab->memory->persons, &lessons);
 }
 
+static void a_turn_under_way_does_not_undo_a_correction(void **state)
+{
+    struct lab *lab = *state;
+    struct memory_turn turn = { .seq = 1,
+                                .role = MEMORY_ROLE_USER,
+                                .author = ANN,
+                                .text = "I'm a developer",
+                                .slack_ts = "",
+                                .at_wall_s = clock_wall_s() };
+    struct lessons lessons;
+    struct err err = { 0 };
+
+    persons_learn(lab->memory->persons, "k", &turn, 1, &lessons);
+    set_fact(lab, ANN, "role", "nurse");
+    assert_int_equal(
+        commit_mutations(&lab->memory->path, lessons.mutations, lessons.count, &err), 0);
+    persons_learned(lab->memory->persons, &lessons);
+    check_facts(lab, ANN, "role=\"nurse\"; ", "committed later than corrected");
+    check_context(lab, ANN, "About the person asking: role nurse.\n", "nor in a context");
+}
+
 static void interests_are_set_as_a_list(void **state)
 {
     struct lab *lab = *state;
@@ -559,6 +591,89 @@ static void people_who_were_here_cost_no_read(void **state)
                   "what is learnt as well");
 }
 
+static struct {
+    const struct store_ops *real;
+    struct lab *lab;
+    bool is_over;
+} interruption;
+
+/* Somebody changes something right behind the first read. */
+static int read_and_change(struct store *store, const char *user, enum store_item_kind kind,
+                           store_item_fn visit, void *context, struct err *err)
+{
+    int rc = interruption.real->items(store, user, kind, visit, context, err);
+
+    if (kind == STORE_ITEM_PREFERENCE && !interruption.is_over) {
+        interruption.is_over = true;
+        set_preference(interruption.lab, user, "language", "fr");
+    }
+    return rc;
+}
+
+static void what_was_read_before_a_change_is_not_kept(void **state)
+{
+    struct lab *lab = *state;
+    struct store_ops ops = *lab->memory->store->ops;
+
+    interruption.real = lab->memory->store->ops;
+    interruption.lab = lab;
+    interruption.is_over = false;
+    ops.items = read_and_change;
+    lab->memory->store->ops = &ops;
+    check_context(lab, ANN, "", "as it was when it was read");
+    check_context(lab, ANN, "Their wishes: answer in French.\n", "as it is now");
+    lab->memory->store->ops = interruption.real;
+}
+
+static void what_a_command_beside_changes_is_seen_with_the_next_message(void **state)
+{
+    struct lab *lab = *state;
+    struct lab beside = *lab;
+
+    set_preference(lab, ANN, "language", "de");
+    check_context(lab, ANN, "Their wishes: answer in German.\n", "in RAM from now on");
+    beside.options.is_visitor = true;
+    lab_open(&beside);
+    set_preference(&beside, ANN, "language", "fr");
+    lab_close(&beside);
+    lab_record_new(lab, "Ev1", "1.1");
+    set_preference(lab, BOB, "language", "en"); /* the journal has gone round by then */
+    check_context(lab, ANN, "Their wishes: answer in French.\n", "read anew");
+}
+
+static int refuse_to_read(struct store *store, const char *user, enum store_item_kind kind,
+                          store_item_fn visit, void *context, struct err *err)
+{
+    (void)store;
+    (void)user;
+    (void)kind;
+    (void)visit;
+    (void)context;
+    return err_set(err, ERR_TEMP, "the store is away");
+}
+
+static void a_store_that_is_away_is_an_error_but_fails_no_turn(void **state)
+{
+    struct lab *lab = *state;
+    const struct store_ops *real = lab->memory->store->ops;
+    struct store_ops ops = *real;
+    AUTO_BUF struct buf out = { 0 };
+    struct err err = { 0 };
+
+    ops.items = refuse_to_read;
+    buf_init(&out, 4000);
+    lab->memory->store->ops = &ops;
+    say(lab, ANN, "I'm Ann, I'm a developer");
+    CHECK_INT(person_append_context(lab->memory, ANN, &out, &err), -1, "said");
+    CHECK_INT(err.kind, ERR_TEMP, "try again");
+    CHECK_INT(out.len, 0, "nothing half");
+    CHECK_INT(memory_set_preference(lab->memory, ANN, "a", "b", &err), -1, "nor set");
+    CHECK_INT(memory_set_fact(lab->memory, ANN, "role", "b", &err), -1, "nor corrected");
+    CHECK_INT(memory_delete_fact(lab->memory, ANN, "role", &err), -1, "nor forgotten");
+    lab->memory->store->ops = real;
+    check_context(lab, ANN, "", "nothing was learnt meanwhile");
+}
+
 static void many_people_fit_into_a_bounded_cache(void **state)
 {
     struct lab *lab = *state;
@@ -625,7 +740,8 @@ static void nobody_loses_anothers_change(void **state)
                   "all four");
 }
 
-#define WITH_LAB(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define WITH_LAB(function)   cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define WITH_FILES(function) cmocka_unit_test_setup_teardown(function, set_up_files, tear_down)
 
 TEST_MAIN(WITH_LAB(preferences_are_checked),
           WITH_LAB(preferences_are_listed_with_their_defaults),
@@ -634,6 +750,10 @@ TEST_MAIN(WITH_LAB(preferences_are_checked),
           WITH_LAB(an_older_message_does_not_undo_a_newer_one), WITH_LAB(corrections_stay),
           WITH_LAB(what_was_forgotten_is_not_learnt_from_older_words),
           WITH_LAB(a_turn_under_way_does_not_bring_back_what_was_forgotten),
+          WITH_LAB(a_turn_under_way_does_not_undo_a_correction),
+          WITH_LAB(what_was_read_before_a_change_is_not_kept),
+          WITH_LAB(what_a_command_beside_changes_is_seen_with_the_next_message),
+          WITH_LAB(a_store_that_is_away_is_an_error_but_fails_no_turn),
           WITH_LAB(interests_are_set_as_a_list), WITH_LAB(there_is_an_end_to_interests),
           WITH_LAB(a_term_in_three_messages_is_an_interest),
           WITH_LAB(terms_are_counted_for_the_last_used),
@@ -641,4 +761,11 @@ TEST_MAIN(WITH_LAB(preferences_are_checked),
           WITH_LAB(the_context_says_only_what_is_set), WITH_LAB(no_value_can_forge_a_line),
           WITH_LAB(the_context_is_bounded), WITH_LAB(people_who_were_here_cost_no_read),
           WITH_LAB(many_people_fit_into_a_bounded_cache),
-          WITH_LAB(nobody_loses_anothers_change))
+          WITH_LAB(nobody_loses_anothers_change),
+          WITH_FILES(preferences_are_listed_with_their_defaults),
+          WITH_FILES(a_preference_keeps_when_it_was_first_set),
+          WITH_FILES(what_people_say_is_learnt), WITH_FILES(corrections_stay),
+          WITH_FILES(what_was_forgotten_is_not_learnt_from_older_words),
+          WITH_FILES(interests_are_set_as_a_list), WITH_FILES(there_is_an_end_to_interests),
+          WITH_FILES(no_value_can_forge_a_line), WITH_FILES(nobody_loses_anothers_change),
+          WITH_FILES(what_a_command_beside_changes_is_seen_with_the_next_message))

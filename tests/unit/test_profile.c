@@ -120,6 +120,7 @@ static void nobody_is_called_what_is_no_name(void)
         "Ich bin Müde",
         "> I'm Bob",
         ">I'm Bob\n> and more",
+        "> Hi, I'm Bob",
         "he said \"I'm Bob\"",
         "he said I'm Bob",
         "He said: I'm Bob",
