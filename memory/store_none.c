@@ -135,11 +135,11 @@ struct store *store_none_new(int64_t max_bytes, struct err *err)
     return &store->base;
 }
 
-void store_none_set_limit(struct store *base, int64_t max_bytes)
+void store_none_set_limit(struct store *store, int64_t max_bytes)
 {
-    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct sqlite_store *own = (struct sqlite_store *)store;
 
-    pthread_mutex_lock(&store->lock);
-    store->max_bytes = max_bytes;
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&own->lock);
+    own->max_bytes = max_bytes;
+    pthread_mutex_unlock(&own->lock);
 }
