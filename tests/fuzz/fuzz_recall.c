@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
+#include "memory/excerpt.h"
 #include "memory/line.h"
 #include "memory/recall.h"
 
@@ -34,6 +35,18 @@ static void check_lines(const struct recall_turn *turn)
     }
 }
 
+static void check_excerpt(const char *text, const struct recall_question *question, size_t max)
+{
+    struct excerpt found;
+
+    if (!utf8_is_valid(text, strlen(text)))
+        return;
+    found = excerpt_find(text, question, max);
+    if (found.len > max || found.from + found.len > strlen(text) ||
+        !utf8_is_valid(text + found.from, found.len))
+        abort();
+}
+
 /* Fields end with NUL: the question, then author and text of each turn. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -58,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         turns[count].at_wall_s = (int64_t)at * 977;
         at += strlen(turns[count].text) + 1;
         check_lines(&turns[count]);
+        check_excerpt(turns[count].text, &question, at % 97);
     }
     recall_rank(turns, count, &question, scores);
     for (size_t i = 0; i < count; i++) {
