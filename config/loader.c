@@ -325,9 +325,11 @@ void loader_apply_environment(struct loader *loader)
         buf_init(&wrong, PHRASE_MAX_BYTES);
         buf_init(&accepted, PHRASE_MAX_BYTES);
         /* Elsewhere SESSION_TTL=3600 means seconds. */
-        if (value && option->type == OPTION_DURATION &&
-            value[strspn(value, "0123456789")] == '\0' && *value)
-            value = seconds = xasprintf("%ss", value);
+        if (value && option->type == OPTION_DURATION && *value &&
+            value[strspn(value, "0123456789")] == '\0') {
+            seconds = xasprintf("%ss", value);
+            value = seconds;
+        }
         if (!value || !*value || setting_set(option, loader->config, value, &wrong) == 0)
             continue;
         setting_print_accepted(option, &accepted);

@@ -109,7 +109,7 @@ static bool parse_ts(const char *ts, int64_t *ret_us)
 
 static const char *print_ts(int64_t us, char ts[PACK_TS_BYTES])
 {
-    char *at = ts + PACK_TS_BYTES - 1;
+    char *at = &ts[PACK_TS_BYTES - 1];
     uint64_t left = (uint64_t)us;
 
     *at = '\0';

@@ -69,8 +69,9 @@ static int forget(struct lab *lab, const char *user, const char *name)
 /* Said and committed with what it teaches, as a turn does it. */
 static void say_at(struct lab *lab, const char *user, const char *text, int64_t at_wall_s)
 {
-    static int64_t seq;
-    struct memory_turn turn = { .seq = ++seq,
+    static int64_t last_seq;
+    int64_t seq = ++last_seq;
+    struct memory_turn turn = { .seq = seq,
                                 .role = MEMORY_ROLE_USER,
                                 .author = user,
                                 .text = text,

@@ -104,7 +104,7 @@ static void a_commit_is_found_wherever_git_keeps_it(void)
     /* NOLINTEND(bugprone-suspicious-missing-comma) */
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct tree tree;
+        struct tree tree = { 0 };
 
         tree_make(&tree);
         for (size_t j = 0; cases[i].files[j]; j += 2)
@@ -116,7 +116,7 @@ static void a_commit_is_found_wherever_git_keeps_it(void)
 
 static void a_worktree_names_its_repository(void)
 {
-    struct tree tree;
+    struct tree tree = { 0 };
     AUTO_FREE char *link = NULL;
 
     tree_make(&tree);
@@ -134,7 +134,7 @@ static void a_worktree_names_its_repository(void)
 
 static void a_fifo_does_not_block(void)
 {
-    struct tree tree;
+    struct tree tree = { 0 };
     AUTO_FREE char *path = NULL;
 
     tree_make(&tree);

@@ -133,7 +133,7 @@ static int count_names(const struct place *place, const char *folder, const char
 
 static void keeps_the_contract(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct store_suite suite = { 0 };
 
     place_make(&place);
@@ -191,7 +191,7 @@ static void any_key_can_be_stored_and_listed(void)
 {
     char longest[2049];
     const char *const keys[] = { ".", "..", "../../x", "schön:😀", "", longest };
-    struct place place;
+    struct place place = { 0 };
     struct store_list all = { .user = "", .pattern = "", .after = "" };
     AUTO_BUF struct buf out = { 0 };
 
@@ -217,7 +217,7 @@ static void any_key_can_be_stored_and_listed(void)
 
 static void a_person_can_read_a_file(void)
 {
-    struct place place;
+    struct place place = { 0 };
     AUTO_BUF struct buf text = { 0 };
     struct stat info;
     AUTO_FREE char *path = NULL;
@@ -268,7 +268,7 @@ static void a_damaged_file_is_put_aside(void)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct place place;
+        struct place place = { 0 };
         struct store_mutation erase = { .kind = STORE_ERASE, .key = "k" };
 
         place_make(&place);
@@ -292,7 +292,7 @@ static void a_damaged_file_is_put_aside(void)
 
 static void a_batch_over_several_files_is_whole(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct memory_turn one = turn_of(1, "one");
     struct memory_turn other = turn_of(1, "another");
     struct store_item item = { .user = "U1", .name = "language", .value = "\"de\"" };
@@ -324,7 +324,7 @@ static void a_batch_over_several_files_is_whole(void)
 /* As if the process had died after .batch, with one rename done. */
 static void a_batch_cut_short_is_carried_out(void)
 {
-    struct place place;
+    struct place place = { 0 };
     AUTO_BUF struct buf a = { 0 };
     AUTO_BUF struct buf b = { 0 };
     const char *const journal =
@@ -358,7 +358,7 @@ static void a_batch_cut_short_is_carried_out(void)
 
 static void changes_nothing_when_the_disk_refuses(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct memory_turn one = turn_of(2, "two");
     struct store_mutation batch[] = {
         { .kind = STORE_APPEND_TURN, .key = "a", .turn = &one, .seq = 2 },
@@ -409,7 +409,7 @@ static void a_file_that_does_not_fit_changes_nothing(void)
 {
     const struct rlimit small = { .rlim_cur = 8192, .rlim_max = RLIM_INFINITY };
     const struct rlimit none = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
-    struct place place;
+    struct place place = { 0 };
     char text[20000];
     struct memory_turn turn = turn_of(2, text);
     struct store_mutation batch[] = {
@@ -485,7 +485,7 @@ static bool take_value(void *context, const char *name, const char *value, int64
 
 static void a_death_leaves_no_batch_in_halves(void)
 {
-    struct place place;
+    struct place place = { 0 };
     int64_t last = 0;
 
     place_make(&place);
@@ -520,7 +520,7 @@ static void a_death_leaves_no_batch_in_halves(void)
 
 static void processes_lose_no_update(void)
 {
-    struct place place;
+    struct place place = { 0 };
     pid_t children[WRITERS];
     AUTO_BUF struct buf out = { 0 };
     int64_t before;
@@ -558,7 +558,7 @@ static void processes_lose_no_update(void)
 
 static void gives_up_waiting_for_a_lock(void)
 {
-    struct place place;
+    struct place place = { 0 };
     AUTO_FREE char *path = NULL;
     AUTO_FD int fd = -1;
     struct memory_turn turn = turn_of(1, "x");
@@ -592,7 +592,7 @@ static void sweep(struct place *place, int64_t before_wall_s, struct store_swept
 
 static void sweeps_by_the_time_of_storing(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct store_swept swept = { 0 };
     AUTO_BUF struct buf text = { 0 };
     char *stored;
@@ -627,7 +627,7 @@ static void sweeps_by_the_time_of_storing(void)
 
 static void sweeps_what_has_expired(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct store_swept swept = { 0 };
     int64_t now_ms = clock_wall_us() / 1000;
     struct store_mutation batch[] = {
@@ -656,7 +656,7 @@ static void sweeps_what_has_expired(void)
 
 static void a_backup_is_a_store(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct place copy = { 0 };
     struct err err = { 0 };
     struct store_mutation value = { .kind = STORE_SET_VALUE, .key = "v", .value = "1" };
@@ -688,7 +688,7 @@ static struct vault *make_vault(const struct place *place)
 
 static void keeps_the_contract_sealed(void)
 {
-    struct place place;
+    struct place place = { 0 };
     struct store_suite suite = { 0 };
     struct vault *vault;
 
@@ -703,7 +703,7 @@ static void keeps_the_contract_sealed(void)
 
 static void texts_are_sealed_one_by_one(void)
 {
-    struct place place;
+    struct place place = { 0 };
     AUTO_BUF struct buf text = { 0 };
     struct vault *vault;
     struct store *sealed;
