@@ -59,7 +59,7 @@ static uint64_t take_number(const char **at)
 /* Small numbers of either sign become small ones. */
 static uint64_t fold(int64_t value)
 {
-    return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+    return ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
 }
 
 static int64_t unfold(uint64_t value)
