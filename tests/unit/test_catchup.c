@@ -46,8 +46,10 @@ static void on_wake(void *context)
     (void)context;
 }
 
-static void on_http(void *context, const char *path, struct loop_http_answer *answer)
+static void on_http(void *context, const char *path, bool is_post,
+                    struct loop_http_answer *answer)
 {
+    (void)is_post;
     (void)context;
     (void)path;
     (void)answer;
