@@ -281,7 +281,6 @@ static const char *only_key(struct harness *h)
 static void the_daemon_is_looked_at_and_not_disturbed(void **state)
 {
     struct harness *h = *state;
-    AUTO_FREE char *context = NULL;
     struct program program;
 
     daemon_start(h);
