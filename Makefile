@@ -132,8 +132,12 @@ check: ## run every test; ends with "N passed, N failed"
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) tests
 
+# What runs long begins early, so that nothing is waited for at the end.
+SLOW = %/test_web_faults %/test_links %/test_reply %/test_store_files
+slowest_first = $(filter $(SLOW),$1) $(filter-out $(SLOW),$1)
+
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS) $(if $(filter clang,$(VARIANT)),$(ALL_SCENARIOS) $(BENCHES))
-	@scripts/run-tests $(UNIT_TESTS) $(UNIT_SCRIPTS) $(SCENARIO_TESTS)
+	@scripts/run-tests $(call slowest_first,$(SCENARIO_TESTS) $(UNIT_TESTS)) $(UNIT_SCRIPTS)
 
 asan: ## check under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory VARIANT=asan check
