@@ -429,6 +429,15 @@ static void variables_known_elsewhere_override_the_file(void)
     CHECK_INT(config->memory.store, CONFIG_STORE_SQLITE,
               "an empty variable is as good as none");
     config_unref(config);
+    setenv("SESSION_TTL", "7200", 1);
+    config = load_good(TOKENS "memory: { session_ttl: 5m }");
+    CHECK_INT(config->memory.session_ttl_ms, 7200000, "a bare number is seconds");
+    config_unref(config);
+    setenv("SESSION_TTL", "2d", 1);
+    config = load_good(TOKENS);
+    CHECK_INT(config->memory.session_ttl_ms, 172800000, "or a duration");
+    config_unref(config);
+    unsetenv("SESSION_TTL");
     unsetenv("MAX_CONVERSATION_MESSAGES");
     unsetenv("MAX_HISTORY_LENGTH");
     unsetenv("MEMORY_PROVIDER");
