@@ -36,11 +36,9 @@ static struct store_conversation figures_of(const struct files_store *store, con
 
     json_array_foreach(turns, i, object)
     {
-        int64_t at_wall_s = files_number(object, "at");
-
         figures.bytes += text_bytes(store, object);
-        if (i == 0 || at_wall_s < figures.first_wall_s)
-            figures.first_wall_s = at_wall_s;
+        if (i == 0)
+            figures.first_wall_s = files_number(object, "at");
     }
     json_array_foreach(json_object_get(root, "fields"), i, object) figures.fields +=
         !files_has_expired(object, now_ms);

@@ -28,7 +28,6 @@
 struct page {
     struct names keys;
     int64_t since_wall_s; /* only those in use since */
-    int64_t before_wall_s;
     char *after;
     size_t count;
 };
@@ -40,8 +39,7 @@ static bool note_conversation(void *context, const struct store_conversation *co
     page->count++;
     free(page->after);
     page->after = xstrdup(conversation->key);
-    if (conversation->used_wall_s >= page->since_wall_s &&
-        (!page->before_wall_s || conversation->first_wall_s < page->before_wall_s))
+    if (conversation->used_wall_s >= page->since_wall_s)
         names_add(&page->keys, conversation->key);
     return true;
 }
@@ -74,9 +72,7 @@ static int forget_in_list(struct erasure *erasure, struct store_list list,
                           const struct pick *pick, int64_t since_wall_s, struct err *err)
 {
     struct store *store = erasure->memory->store;
-    struct page page = { .since_wall_s = since_wall_s,
-                         .before_wall_s = pick->before_wall_s,
-                         .after = xstrdup("") };
+    struct page page = { .since_wall_s = since_wall_s, .after = xstrdup("") };
     int rc;
 
     list.limit = LIST_PAGE;

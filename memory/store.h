@@ -154,8 +154,8 @@ struct store_range {
 struct store_conversation {
     const char *key;
     int64_t turns;
-    int64_t bytes; /* of text */
-    int64_t first_wall_s;
+    int64_t bytes;        /* of text */
+    int64_t first_wall_s; /* when the first of them was said; imports come in any order */
     int64_t used_wall_s;
     int64_t last_seq;
     int64_t summaries;

@@ -361,6 +361,12 @@ static void what_was_said_before_a_time_goes_everywhere(void)
     };
     static const struct said old[] = { { "U2", "all old", "4.1", 500 },
                                        { "", "yes", NULL, 501 } };
+    static const struct said unordered[] = {
+        { "U3", "new first", "5.1", 3000 },
+        { "", "its answer", NULL, 3001 },
+        { "U3", "imported later", "6.1", 1500 },
+        { "", "as was this", NULL, 1501 },
+    };
     struct memory_forget what = { .before_wall_s = 2000 };
     struct memory_forgotten forgotten;
     struct lab lab;
@@ -369,12 +375,14 @@ static void what_was_said_before_a_time_goes_everywhere(void)
     lab_open(&lab);
     converse(&lab, "U1:C1:1", mixed, ARRAY_LEN(mixed));
     converse(&lab, "U2:C1:2", old, ARRAY_LEN(old));
+    converse(&lab, "U3:C1:3", unordered, ARRAY_LEN(unordered));
     forgotten = forget(&lab, &what);
     CHECK_INT(forgotten.conversations, 1, "nothing is left of the old one");
-    CHECK_INT(forgotten.turns, 4 + 2, "and the answer to a question that is gone");
+    CHECK_INT(forgotten.turns, 4 + 2 + 2, "and the answer to a question that is gone");
     memory_forgotten_deinit(&forgotten);
     check_stored(&lab, "U1:C1:1", "new|new answer", "the newer ones stay");
     check_stored(&lab, "U2:C1:2", "", "the old one");
+    check_stored(&lab, "U3:C1:3", "new first|its answer", "whatever the order they came in");
     lab_remove(&lab);
 }
 
