@@ -240,7 +240,18 @@ static void check_store(struct report *report, const struct config *config)
     } else if (memory_open(&options, metrics, &memory, &err) < 0) {
         say(report, FINDING_FAIL, "store", "%s", err.message);
     } else {
-        say(report, FINDING_OK, "store", "%s/threadkeeper.db opens", config->state_dir);
+        struct memory_stats stats;
+
+        memory_get_stats(memory, &stats);
+        if (stats.quarantined)
+            say(report, FINDING_FAIL, "store",
+                "%s/threadkeeper.db was damaged and has been moved aside; what could be read "
+                "is "
+                "in a new one. Mend: look at the line above, put a backup in its place if you "
+                "have a better one",
+                config->state_dir);
+        else
+            say(report, FINDING_OK, "store", "%s/threadkeeper.db opens", config->state_dir);
         memory_close(memory);
     }
     metrics_free(metrics);
