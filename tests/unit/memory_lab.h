@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "memory/context.h"
 #include "memory/memory.h"
+#include "memory/rooms.h"
 #include "tests/test.h"
 
 #define LAB_WAIT_MS 20000
@@ -190,6 +191,29 @@ static inline void lab_say(struct lab *lab, const char *key, const char *questio
     if (lab_commit(lab, conversation, question, slack_ts, answer, NULL, 0, &err) < 0)
         fail_msg("cannot commit: %s", err.message);
     memory_conversation_end(lab->memory, conversation);
+}
+
+struct lab_swap {
+    struct store *store;
+    const struct store_ops *ops;
+};
+
+static inline int lab_swap_ops_now(void *context, struct db *db, struct err *err)
+{
+    struct lab_swap *swap = context;
+
+    (void)db;
+    (void)err;
+    swap->store->ops = swap->ops;
+    return 0;
+}
+
+/* Puts another table in the store's place, on the journal's thread, which reads it too. */
+static inline void lab_swap_ops(struct lab *lab, const struct store_ops *ops)
+{
+    struct lab_swap swap = { lab->memory->store, ops };
+
+    assert_int_equal(journal_call(lab->memory->journal, lab_swap_ops_now, &swap, NULL), 0);
 }
 
 /* The whole window as context; freed by the caller. */

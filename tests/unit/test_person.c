@@ -620,10 +620,10 @@ static void what_was_read_before_a_change_is_not_kept(void **state)
     interruption.lab = lab;
     interruption.is_over = false;
     ops.items = read_and_change;
-    lab->memory->store->ops = &ops;
+    lab_swap_ops(lab, &ops);
     check_context(lab, ANN, "", "as it was when it was read");
     check_context(lab, ANN, "Their wishes: answer in French.\n", "as it is now");
-    lab->memory->store->ops = interruption.real;
+    lab_swap_ops(lab, interruption.real);
 }
 
 static void what_a_command_beside_changes_is_seen_with_the_next_message(void **state)
@@ -663,7 +663,7 @@ static void a_store_that_is_away_is_an_error_but_fails_no_turn(void **state)
 
     ops.items = refuse_to_read;
     buf_init(&out, 4000);
-    lab->memory->store->ops = &ops;
+    lab_swap_ops(lab, &ops);
     say(lab, ANN, "I'm Ann, I'm a developer");
     CHECK_INT(person_append_context(lab->memory, ANN, &out, &err), -1, "said");
     CHECK_INT(err.kind, ERR_TEMP, "try again");
@@ -671,7 +671,7 @@ static void a_store_that_is_away_is_an_error_but_fails_no_turn(void **state)
     CHECK_INT(memory_set_preference(lab->memory, ANN, "a", "b", &err), -1, "nor set");
     CHECK_INT(memory_set_fact(lab->memory, ANN, "role", "b", &err), -1, "nor corrected");
     CHECK_INT(memory_delete_fact(lab->memory, ANN, "role", &err), -1, "nor forgotten");
-    lab->memory->store->ops = real;
+    lab_swap_ops(lab, real);
     check_context(lab, ANN, "", "nothing was learnt meanwhile");
 }
 

@@ -469,9 +469,9 @@ static void who_begins_afresh_at_the_last_moment_wins(void)
     real_ops = lab.memory->store->ops;
     racing = *real_ops;
     racing.apply = apply_behind_a_reset;
-    lab.memory->store->ops = &racing;
+    lab_swap_ops(&lab, &racing);
     assert_int_equal(set_summary(&lab, &work, "src/part1.c is built by make.", &err), -1);
-    lab.memory->store->ops = real_ops;
+    lab_swap_ops(&lab, real_ops);
     assert_int_equal(err.kind, ERR_TEMP);
     assert_int_equal(stored(&lab).count, 0);
     assert_int_equal(in_ram(&lab).count, 0);
