@@ -13,7 +13,7 @@
 #include "memory/vault.h"
 
 #define BUSY_TIMEOUT_MS 5000
-#define SCRUB_WAIT_MS   1000
+#define SCRUB_WAIT_MS   50      /* events to record wait meanwhile */
 #define SCRUB_PAGES     "20000" /* what is left is zeroed all the same */
 #define SUSPECT         ".suspect"
 #define OPENED_MAX      8

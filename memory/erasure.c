@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "memory/cleaning.h"
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/person.h"
@@ -111,8 +112,10 @@ int erasure_flush(struct erasure *erasure, struct err *err)
     struct memory *memory = erasure->memory;
     int rc = 0;
 
-    if (erasure->count)
+    if (erasure->count) {
+        cleaning_owe(memory); /* a crash may come between the commit and the scrub */
         rc = commit_mutations(&memory->path, erasure->mutations, erasure->count, err);
+    }
     if (rc == 0) {
         add_counts(erasure->receipt, &erasure->counted);
         for (size_t i = 0; i < erasure->keys.count; i++)

@@ -8,8 +8,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "memory/answers.h"
+#include "memory/cleaning.h"
 #include "memory/conversation.h"
-#include "memory/db.h"
 #include "memory/erasure.h"
 #include "memory/journal.h"
 #include "memory/ledger_erase.h"
@@ -222,27 +222,21 @@ static int forget_message(struct erasure *erasure, const struct memory_forget *w
 
 static int scrub_call(void *context, struct db *db, struct err *err)
 {
-    struct store *store = context;
-
-    /* The ledger is in the database whatever the store. */
-    return store->ops->joins_journal ? store->ops->scrub(store, db, err) : db_scrub(db, err);
+    return cleaning_run(context, db, err);
 }
 
 /* Readers hold the log for moments; a backup may hold it longer. */
 static void scrub(struct memory *memory)
 {
-    struct store *store = memory->store;
     struct err err = { 0 };
 
+    cleaning_owe(memory);
     for (int i = 0; i < SCRUB_TRIES; i++) {
-        int rc = journal_call(memory->journal, scrub_call, store, &err);
-
-        if (rc == 0 && !store->ops->joins_journal)
-            rc = store->ops->scrub(store, NULL, &err);
-        if (rc == 0)
+        if (journal_call(memory->journal, scrub_call, memory, &err) == 0)
             return;
         poll(NULL, 0, SCRUB_PAUSE_MS);
     }
+    journal_call_at(memory->journal, clock_now_ms()); /* upkeep finds it owed */
     log_warn("what was erased may lie in the files for a while yet: %s", err.message);
 }
 

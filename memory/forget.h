@@ -57,7 +57,7 @@ void memory_forgotten_deinit(struct memory_forgotten *forgotten); /* twice is fi
 /*
  * Fills a zeroed `ret_forgotten`, on failure with what was done; done again, it goes on from
  * there. When another process keeps the bytes from leaving the files, that is logged and
- * happens later by itself.
+ * happens later by itself (cleaning.h), after a visitor by the daemon.
  */
 int memory_forget(struct memory *memory, const struct memory_forget *what,
                   struct memory_forgotten *ret_forgotten, struct err *err);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "memory/archive.h"
+#include "memory/cleaning.h"
 #include "memory/commit.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
@@ -169,6 +170,7 @@ static int start(struct memory *memory, const char *db_path,
         memory->path.is_volatile ? MEMORY_DURABILITY_TURN : options->durability;
     atomic_init(&memory->path.snapshot_due_ms, CLOCK_FOREVER_MS);
     upkeep_init(memory, options->is_visitor);
+    cleaning_init(&memory->cleaning, db_path);
     memory->path.is_visitor = options->is_visitor;
     if (save_unsaved(memory, options->is_visitor, err) < 0)
         return -1;
@@ -276,6 +278,7 @@ void memory_close(struct memory *memory)
     health_free(memory->health);
     db_close(memory->db);
     vault_free(memory->vault);
+    cleaning_deinit(&memory->cleaning);
     pthread_mutex_destroy(&memory->learnt_lock);
     free(memory);
 }

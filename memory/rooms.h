@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "memory/cleaning.h"
 #include "memory/commit.h"
 #include "memory/memory.h"
 #include "memory/tokens.h"
@@ -42,6 +43,7 @@ struct memory {
     pthread_mutex_t learnt_lock;
     struct tokens_learnt learnt; /* guarded by learnt_lock */
     struct upkeep upkeep;
+    struct cleaning cleaning;
 };
 
 #endif

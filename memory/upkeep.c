@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "memory/cleaning.h"
 #include "memory/conversation.h"
 #include "memory/db.h"
 #include "memory/journal.h"
@@ -78,15 +79,14 @@ static bool has_erased_turns(const struct store_swept *swept)
 
 /* RAM may hold what is erased, and the disk its bytes. */
 static int clean_after(struct memory *memory, struct db *db, const struct store_swept *swept,
-                       struct err *err)
+                       int64_t ledger_texts, struct err *err)
 {
-    const struct store_ops *ops = memory->store->ops;
-
     if (has_erased_turns(swept))
         conversations_mark_all_stale(memory->conversations);
-    if (!has_erased_turns(swept) && !swept->fields && !swept->values)
+    if (!has_erased_turns(swept) && !swept->fields && !swept->values && !ledger_texts)
         return 0;
-    return ops->scrub(memory->store, ops->joins_journal ? db : NULL, err);
+    cleaning_owe(memory);
+    return cleaning_run(memory, db, err);
 }
 
 static void begin_sweep(struct memory *memory)
@@ -130,13 +130,6 @@ static void tell(const struct upkeep *upkeep)
              (long long)swept->values, (long long)upkeep->ledger_texts);
 }
 
-/* The ledger is in the database whatever the store. */
-static int clean_ledger(struct memory *memory, struct db *db, struct err *err)
-{
-    return memory->upkeep.ledger_texts && !memory->store->ops->joins_journal ? db_scrub(db, err)
-                                                                             : 0;
-}
-
 static void end_sweep(struct memory *memory, struct db *db, int64_t now_ms, struct err *err)
 {
     struct upkeep *upkeep = &memory->upkeep;
@@ -145,9 +138,8 @@ static void end_sweep(struct memory *memory, struct db *db, int64_t now_ms, stru
     upkeep->is_sweeping = false;
     upkeep->sweep_due_ms = now_ms + between(part_ms, SWEEP_MIN_MS, SWEEP_MAX_MS);
     tell(upkeep);
-    if (clean_after(memory, db, &upkeep->swept, err) < 0 || clean_ledger(memory, db, err) < 0)
-        log_warn("erased bytes are not given back yet, the next sweep does it: %s",
-                 err->message);
+    if (clean_after(memory, db, &upkeep->swept, upkeep->ledger_texts, err) < 0)
+        log_warn("erased bytes are not given back yet, trying again: %s", err->message);
 }
 
 /* When it wants to go on. */
@@ -201,7 +193,7 @@ static int clean_call(void *context, struct db *db, struct err *err)
 {
     struct sweeping *sweeping = context;
 
-    return clean_after(sweeping->memory, db, &sweeping->swept, err);
+    return clean_after(sweeping->memory, db, &sweeping->swept, 0, err);
 }
 
 /* On the journal's thread where the store joins it, one piece a call: turns pass in between. */
@@ -228,7 +220,7 @@ int upkeep_sweep(struct memory *memory, int64_t max_age_ms, struct store_swept *
     if (rc < 0)
         return -1;
     /* A reader in the way: what was erased is overwritten, its place is given back later. */
-    rc = call(&sweeping, clean_call, &local);
+    rc = journal_call(memory->journal, clean_call, &sweeping, &local);
     if (rc == 0 || local.kind == ERR_TEMP)
         return 0;
     if (err)
@@ -263,6 +255,8 @@ int64_t upkeep_run(void *context, struct db *db, int64_t now_ms)
     snapshot_if_due(memory, db, now_ms);
     conversations_sweep(memory->conversations, now_ms);
     sweep_ms = sweep_if_due(memory, db, now_ms);
+    if (!memory->upkeep.is_visitor)
+        sweep_ms = earlier(sweep_ms, cleaning_run_if_due(memory, db, now_ms));
     if (!memory->upkeep.is_visitor &&
         ledger_prune(memory->ledger, db, clock_wall_us(), &more, &err) < 0)
         log_warn("old messages were not forgotten, trying again later: %s", err.message);

@@ -1,6 +1,8 @@
 #include "memory/upkeep.h"
 
 #include "memory/archive.h"
+#include "memory/db.h"
+#include "memory/forget.h"
 #include "memory/journal.h"
 #include "memory/rooms.h"
 #include "tests/unit/memory_lab.h"
@@ -123,6 +125,59 @@ static void a_visitor_sweeps_only_when_asked(void)
     lab_remove(&lab);
 }
 
+/* ---- bytes of what is erased --------------------------------------------------------------
+ */
+
+static bool is_in_file(const struct lab *lab, const char *suffix, const char *text)
+{
+    AUTO_FREE char *path = xasprintf("%s/threadkeeper.db%s", lab->directory, suffix);
+    AUTO_BUF struct buf bytes = { 0 };
+
+    buf_init(&bytes, (size_t)64 << 20);
+    return file_read(path, &bytes, NULL) == 0 &&
+           memmem(buf_text(&bytes), bytes.len, text, strlen(text));
+}
+
+static bool is_in_files(const struct lab *lab, const char *text)
+{
+    return is_in_file(lab, "", text) || is_in_file(lab, "-wal", text);
+}
+
+static void erased_bytes_go_when_no_reader_is_in_the_way(void)
+{
+    static const bool visits[] = { false, true };
+
+    for (size_t i = 0; i < ARRAY_LEN(visits); i++) {
+        AUTO_FREE char *path = NULL;
+        struct memory_forget what = { .key = "k" };
+        struct memory_forgotten forgotten = { 0 };
+        struct db *reader = NULL;
+        struct lab lab;
+
+        lab_prepare(&lab);
+        path = xasprintf("%s/%s", lab.directory, "threadkeeper.db");
+        lab.options.is_visitor = visits[i];
+        lab_open(&lab);
+        lab_say(&lab, "k", "xylophone-4711", "1.1", "answer");
+        assert_int_equal(db_open(path, DB_ROLE_READER, &reader, NULL), 0);
+        assert_int_equal(
+            sqlite3_exec(db_handle(reader), "BEGIN; SELECT * FROM turn", NULL, NULL, NULL),
+            SQLITE_OK);
+        assert_int_equal(memory_forget(lab.memory, &what, &forgotten, NULL), 0);
+        memory_forgotten_deinit(&forgotten);
+        CHECK_INT(is_in_files(&lab, "xylophone-4711"), true, "it is still read");
+        lab.options.is_visitor = false;
+        if (visits[i])
+            lab_restart(&lab); /* the daemon that comes after a command */
+        db_rollback(reader);
+        upkeep_later(&lab);
+        CHECK_INT(is_in_files(&lab, "xylophone-4711"), false,
+                  visits[i] ? "the daemon did it" : "done later");
+        db_close(reader);
+        lab_remove(&lab);
+    }
+}
+
 /* ---- durability interval, with files ----------------------------------------------------- */
 
 static void files_are_written_by_the_snapshot(void)
@@ -187,4 +242,5 @@ static void a_turn_survives_a_store_that_fails(void)
 
 TEST_MAIN(TEST(erases_by_hand_what_is_too_old), TEST(erases_what_is_past_retention_by_itself),
           TEST(keeps_everything_without_a_retention), TEST(a_visitor_sweeps_only_when_asked),
+          TEST(erased_bytes_go_when_no_reader_is_in_the_way),
           TEST(files_are_written_by_the_snapshot), TEST(a_turn_survives_a_store_that_fails))
