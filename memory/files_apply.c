@@ -303,18 +303,23 @@ static int commit(struct files_batch *batch, struct err *err)
 {
     struct files_change *changes = xcalloc(batch->count + 1, sizeof(changes[0]));
     size_t count = 0;
+    bool goes = false;
     int rc;
 
     for (size_t i = 0; i < batch->count; i++) {
         const struct files_draft *draft = &batch->drafts[i];
 
-        if (draft->is_changed)
-            changes[count++] = (struct files_change){ .folder = draft->folder,
-                                                      .name = draft->name,
-                                                      .root = draft->root };
+        if (!draft->is_changed)
+            continue;
+        changes[count++] = (struct files_change){ .folder = draft->folder,
+                                                  .name = draft->name,
+                                                  .root = draft->root };
+        goes = goes || !draft->root;
     }
-    /* What was put aside as damaged may hold what is erased, too. */
-    files_remove_damaged(batch->store->dir, changes, count, 0);
+    /* What was put aside as damaged may hold what is erased, too. Every folder is read for it:
+     * not in a commit by which nothing goes. */
+    if (goes)
+        files_remove_damaged(batch->store->dir, changes, count, 0);
     rc = files_commit(batch->store->dir, changes, count, err);
     free(changes);
     return rc;
