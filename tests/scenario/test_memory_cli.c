@@ -64,6 +64,51 @@ static const char few_turns[] =
     "1234567,"
     "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7,\"cost\":0.5},\"note\":\"kept\"}\n";
 
+/* ---- nothing yet --------------------------------------------------------------------------
+ */
+
+static void check_nothing_is_read(struct harness *h)
+{
+    check_out(h, "get|K|f|--default|7", "7\n");
+    check_out(h, "get-list|K|f", "[]\n");
+    check_out(h, "list-length|K|f", "0\n");
+    check_out(h, "count|K", "0\n");
+    check_out(h, "list|--json", "[]\n");
+    check_out(h, "search|word|--json", "[]\n");
+    check_out(h, "export", "");
+    check_exit(memory(h, "", "contains|K|f"), 1, "false");
+    check_exit(memory(h, "", "context|K|which?"), 0, "an empty context");
+    CHECK_HOLDS(memory(h, "", "stats|--json").out, "\"turns\":0", "zeros");
+}
+
+static void what_is_not_there_yet_reads_as_empty(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *db = xasprintf("%s/state/threadkeeper.db", harness_dir(h));
+    AUTO_FREE char *fresh = xasprintf("files: { dir: %s/fresh }", harness_dir(h));
+    AUTO_FREE char *wal = xasprintf("%s-wal", db);
+    AUTO_FREE char *shm = xasprintf("%s-shm", db);
+
+    remember_long(h);
+    check_nothing_is_read(h);
+    CHECK_INT(access(db, F_OK), -1, "reading makes nothing");
+    check_exit(memory(h, "", "set|K|f|1"), 0, "writing makes it");
+    assert_int_equal(truncate(db, 0), 0);
+    unlink(wal);
+    unlink(shm);
+    check_nothing_is_read(h);
+    check_exit(memory(h, "", "set|K|f|1"), 0, "and makes an empty file whole");
+    check_out(h, "get|K|f", "1\n");
+    harness_set(h, "memory", "store: files");
+    harness_set(h, "memory", fresh);
+    check_nothing_is_read(h);
+    check_exit(memory(h, few_turns, "import"), 0, "into files");
+    unlink(db);
+    unlink(wal);
+    unlink(shm);
+    check_out(h, "count|" KEY, "2\n");
+}
+
 /* ---- in and out ---------------------------------------------------------------------------
  */
 
@@ -524,7 +569,8 @@ static void a_full_disk_is_told_and_a_closed_pipe_is_not(void **state)
     CHECK_HOLDS(buf_text(&said), "cannot write: No space left on device", "said plainly");
 }
 
-SCENARIO_MAIN(SCENARIO(what_is_imported_is_exported),
+SCENARIO_MAIN(SCENARIO(what_is_not_there_yet_reads_as_empty),
+              SCENARIO(what_is_imported_is_exported),
               SCENARIO(what_was_imported_can_be_looked_at), SCENARIO(bad_lines_are_named),
               SCENARIO(backups_and_copies_hold_everything),
               SCENARIO(a_thousand_questions_take_one_process),
