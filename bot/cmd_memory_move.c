@@ -165,10 +165,11 @@ static void print_imported(const struct importing *importing, int64_t turns, int
 {
     struct memory_call *call = importing->call;
 
-    memory_putf(call, "%" PRId64 " turns imported, %" PRId64 " were there already", turns,
-                skipped);
+    memory_putf(call, "%" PRId64 " turn%s imported, %" PRId64 " %s there already", turns,
+                turns == 1 ? "" : "s", skipped, skipped == 1 ? "was" : "were");
     if (importing->bad)
-        memory_putf(call, ", %" PRId64 " bad lines passed over", importing->bad);
+        memory_putf(call, ", %" PRId64 " bad line%s passed over", importing->bad,
+                    importing->bad == 1 ? "" : "s");
     memory_put(call, "\n");
 }
 
