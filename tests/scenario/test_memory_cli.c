@@ -109,6 +109,30 @@ static void what_is_not_there_yet_reads_as_empty(void **state)
     check_out(h, "count|" KEY, "2\n");
 }
 
+static void small_slips_are_understood_or_named(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *marked = xasprintf("\xef\xbb\xbf%s", few_turns);
+    struct program program;
+
+    remember_long(h);
+    program = memory(h, marked, "import");
+    check_exit(program, 0, "a byte order mark");
+    CHECK_TEXT(program.out, "3 turns imported, 0 were there already\n", "all lines");
+    CHECK_TEXT(program.err, "", "nothing about its own start");
+    program = memory(h, "\xef\xbb\xbfwhich?\n", "context|" KEY "|-");
+    CHECK_HOLDS(program.out, "{\"question\":\"which?\"", "in a question");
+    check_exit(memory(h, "", "set|K|f|1|--ttl|7200"), 0, "seconds");
+    check_out(h, "ttl|K|1800", "1\n");
+    check_exit(memory(h, "", "ttl|K|0"), 2, "no time at all");
+    check_exit(memory(h, "", "ttl|K|9223372036854775807"), 2, "too long");
+    check_exit(memory(h, "", "list|--pattern="), 2, "empty");
+    check_exit(memory(h, "", "forget|--conversation="), 2, "empty");
+    program = memory(h, "", "forget|--user=|--yes");
+    check_exit(program, 2, "not everybody");
+    CHECK_HOLDS(program.err, "--user wants a value", "named");
+}
+
 /* ---- in and out ---------------------------------------------------------------------------
  */
 
@@ -222,7 +246,7 @@ static void bad_lines_are_named(void **state)
         CHECK_TEXT(memory(h, "", "count|A").out, "1\n", "what came before it is there");
         program = memory(h, input, "import|--skip-bad");
         check_exit(program, 0, "passed over");
-        CHECK_HOLDS(program.out, "1 turns imported, 1 were there already, 1 bad lines",
+        CHECK_HOLDS(program.out, "1 turn imported, 1 was there already, 1 bad line passed",
                     "counted");
         CHECK_HOLDS(program.err, cases[i].says, "and named");
     }
@@ -569,7 +593,8 @@ static void a_full_disk_is_told_and_a_closed_pipe_is_not(void **state)
     CHECK_HOLDS(buf_text(&said), "cannot write: No space left on device", "said plainly");
 }
 
-SCENARIO_MAIN(SCENARIO(what_is_not_there_yet_reads_as_empty),
+SCENARIO_MAIN(SCENARIO(small_slips_are_understood_or_named),
+              SCENARIO(what_is_not_there_yet_reads_as_empty),
               SCENARIO(what_is_imported_is_exported),
               SCENARIO(what_was_imported_can_be_looked_at), SCENARIO(bad_lines_are_named),
               SCENARIO(backups_and_copies_hold_everything),
