@@ -260,6 +260,7 @@ static void backups_and_copies_hold_everything(void **state)
     AUTO_FREE char *backup_dir = xasprintf("%s/backup", harness_dir(h));
     AUTO_FREE char *backup = xasprintf("backup|%s/threadkeeper.db", backup_dir);
     AUTO_FREE char *copy_back = xasprintf("copy|sqlite:%s|--dry-run", backup_dir);
+    AUTO_FREE char *copy_itself = xasprintf("copy|sqlite:%s/./", harness_state_dir(h));
     AUTO_FREE char *to_files = xasprintf("copy|files:%s/files", harness_dir(h));
     AUTO_FREE char *files = xasprintf("files: { dir: %s/files }", harness_dir(h));
     struct program before;
@@ -279,6 +280,7 @@ static void backups_and_copies_hold_everything(void **state)
     CHECK_HOLDS(program.out, "copied: 3 turns in 2 new conversations", "counted");
     CHECK_HOLDS(program.out, "1 fields", "counted");
     check_exit(memory(h, "", "copy|sqlite"), 1, "into itself");
+    check_exit(memory(h, "", copy_itself), 1, "by whatever path");
     check_exit(memory(h, "", "copy|redis"), 1, "no such store");
     check_exit(memory(h, "", "copy"), 2, "where to?");
     harness_set(h, "memory", "store: files");
