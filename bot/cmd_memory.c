@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/http.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "bot/wiring.h"
 
@@ -288,6 +289,8 @@ static int call_verb(const struct verb *verb, const struct cli *cli)
     config = cli_load_config(cli, false, &status);
     if (!config)
         return status;
+    if (!cli->is_verbose && config->log.level > LOG_LEVEL_WARN)
+        log_configure(LOG_LEVEL_WARN, (enum log_format)config->log.format);
     call.config = config;
     status = run_verb(verb, &call);
     config_unref(config);

@@ -174,8 +174,7 @@ int memory_ttl_verb(struct memory_call *call)
     int64_t ttl_ms = -1;
     int64_t count;
 
-    if (strcmp(text, "never") != 0 &&
-        (!value_parse_duration_ms(text, &ttl_ms) || ttl_ms <= 0)) {
+    if (!memory_args_parse_ttl(text, &ttl_ms)) {
         err_set(&err, ERR_INPUT, "'%s' is no duration such as 90s 15m 24h 30d, nor never",
                 text);
         memory_say_failed(call, &err);

@@ -165,10 +165,11 @@ static void print_imported(const struct importing *importing, int64_t turns, int
 {
     struct memory_call *call = importing->call;
 
-    memory_putf(call, "%" PRId64 " turns imported, %" PRId64 " were there already", turns,
-                skipped);
+    memory_putf(call, "%" PRId64 " turn%s imported, %" PRId64 " %s there already", turns,
+                turns == 1 ? "" : "s", skipped, skipped == 1 ? "was" : "were");
     if (importing->bad)
-        memory_putf(call, ", %" PRId64 " bad lines passed over", importing->bad);
+        memory_putf(call, ", %" PRId64 " bad line%s passed over", importing->bad,
+                    importing->bad == 1 ? "" : "s");
     memory_put(call, "\n");
 }
 
@@ -239,6 +240,18 @@ static int target_from_word(const struct memory_call *call, const char *word,
     return 0;
 }
 
+/* By the paths resolved: the database of the state_dir in use is this store. */
+static bool is_own_database(const struct memory_call *call,
+                            const struct memory_options *options)
+{
+    AUTO_FREE char *own = realpath(call->config->state_dir, NULL);
+    AUTO_FREE char *other = realpath(options->state_dir, NULL);
+
+    return options->store == MEMORY_STORE_SQLITE &&
+           call->config->memory.store == MEMORY_STORE_SQLITE && own && other &&
+           strcmp(own, other) == 0;
+}
+
 static int copy_into(struct memory_call *call, struct memory_options *options, struct err *err)
 {
     bool is_dry_run = call->args.given & MEMORY_OPTION_DRY_RUN;
@@ -292,6 +305,8 @@ int memory_copy_verb(struct memory_call *call)
     } else {
         rc = target_from_word(call, memory_word(call, 0), &options, &err);
     }
+    if (rc == 0 && is_own_database(call, &options))
+        rc = err_set(&err, ERR_INPUT, "that is the store itself; give another directory");
     if (rc == 0)
         rc = copy_into(call, &options, &err);
     config_unref(config);

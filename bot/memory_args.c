@@ -8,7 +8,12 @@
 #include "base/clock.h"
 #include "config/value.h"
 
+#define TTL_MAX_S (INT64_MAX / 1000)
+
 enum kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_TIME, KIND_TTL };
+
+/* Empty they would mean everybody and everything. */
+#define WANTS_WORD (MEMORY_OPTION_USER | MEMORY_OPTION_CONVERSATION | MEMORY_OPTION_PATTERN)
 
 #define AT(member) offsetof(struct memory_args, member)
 
@@ -118,6 +123,21 @@ int memory_args_parse_time(const char *text, int64_t now_wall_s, int64_t *ret_wa
                    text);
 }
 
+bool memory_args_parse_ttl(const char *text, int64_t *ret_ms)
+{
+    int64_t seconds;
+
+    if (strcmp(text, "never") == 0) {
+        *ret_ms = -1;
+        return true;
+    }
+    if (value_parse_number(text, &seconds)) {
+        *ret_ms = seconds * 1000;
+        return seconds > 0 && seconds <= TTL_MAX_S;
+    }
+    return value_parse_duration_ms(text, ret_ms) && *ret_ms > 0;
+}
+
 /* ---- options ------------------------------------------------------------------------------
  */
 
@@ -136,12 +156,8 @@ static int set_number(const struct option *option, const char *text, int64_t *re
 {
     if (option->kind == KIND_TIME)
         return memory_args_parse_time(text, clock_wall_s(), ret_number, err);
-    if (option->kind == KIND_TTL && strcmp(text, "never") == 0) {
-        *ret_number = -1;
-        return 0;
-    }
     if (option->kind == KIND_TTL)
-        return value_parse_duration_ms(text, ret_number) && *ret_number > 0
+        return memory_args_parse_ttl(text, ret_number)
                    ? 0
                    : err_set(err, ERR_INPUT,
                              "--%s wants a duration such as 90s 15m 24h 30d, or never; '%s' is "
@@ -161,6 +177,8 @@ static int set_option(const struct option *option, const char *text, struct memo
     args->given |= option->bit;
     if (option->kind == KIND_FLAG)
         return 0;
+    if (!*text && (option->bit & WANTS_WORD))
+        return err_set(err, ERR_INPUT, "--%s wants a value, not an empty one", option->name);
     if (option->kind == KIND_TEXT) {
         *(const char **)(void *)member = text;
         return 0;

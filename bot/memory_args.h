@@ -76,4 +76,7 @@ int memory_args_parse(int argc, char **argv, unsigned options, struct memory_arg
 int memory_args_parse_time(const char *text, int64_t now_wall_s, int64_t *ret_wall_s,
                            struct err *err);
 
+/* A duration (90s 15m 24h 30d), a bare number of seconds, or never: -1. False for others. */
+bool memory_args_parse_ttl(const char *text, int64_t *ret_ms);
+
 #endif

@@ -17,6 +17,7 @@
 #define LINE_MAX_BYTES  ((size_t)128 * 1024 * 1024) /* the longest turn, every byte escaped */
 #define STDIN_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define BLOCK_BYTES     65536
+#define BOM             "\xef\xbb\xbf" /* some editors begin UTF-8 with it */
 
 #define REAL_DIGITS_MIN 15
 #define REAL_DIGITS_MAX 17
@@ -211,6 +212,8 @@ int memory_lines_next(struct memory_lines *lines, struct err *err)
         lines->block_at = 0;
         lines->block_len = (size_t)got;
     }
+    if (lines->number == 1 && strncmp(buf_text(&lines->line), BOM, strlen(BOM)) == 0)
+        buf_consume(&lines->line, strlen(BOM));
     if (lines->line.overflowed)
         return err_set(err, ERR_INPUT, "%s:%" PRId64 ": the line is longer than %zu bytes",
                        lines->name, lines->number, LINE_MAX_BYTES);

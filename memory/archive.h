@@ -21,8 +21,8 @@
 
 /*
  * For commands that only look: opens what is there without making, migrating or writing
- * anything, beside a running daemon or without one. ERR_INPUT when there is nothing yet. Close
- * with memory_close(); calls that write fail. Startup.
+ * anything, beside a running daemon or without one. Where there is nothing yet it reads as an
+ * empty store. Close with memory_close(); calls that write fail. Startup.
  */
 int memory_open_reader(const struct memory_options *options, struct metrics *metrics,
                        struct memory **ret_memory, struct err *err);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -63,12 +64,17 @@ static struct conversation_limits limits_of(const struct memory_options *options
                                          .max_turns = options->max_turns };
 }
 
+static char *files_dir_of(const struct memory_options *options)
+{
+    return options->files_dir && *options->files_dir
+               ? xstrdup(options->files_dir)
+               : xasprintf("%s/sessions", options->state_dir);
+}
+
 static struct store *files_new(struct memory *memory, const struct memory_options *options,
                                struct err *err)
 {
-    AUTO_FREE char *dir = options->files_dir && *options->files_dir
-                              ? xstrdup(options->files_dir)
-                              : xasprintf("%s/sessions", options->state_dir);
+    AUTO_FREE char *dir = files_dir_of(options);
 
     return store_files_new(dir, memory->vault, options->is_visitor, err);
 }
@@ -134,14 +140,24 @@ static int save_unsaved(struct memory *memory, bool is_visitor, struct err *err)
     return -1;
 }
 
+/* 1: there is one, 0: nobody has used it yet (an empty file is none), -1. */
+static int look_for_database(const char *db_path, struct err *err)
+{
+    struct stat info;
+
+    if (stat(db_path, &info) == 0)
+        return info.st_size > 0;
+    return errno == ENOENT ? 0 : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
+}
+
 /* The daemon beside a visitor may be of an older version: its schema is left alone. */
 static int check_visit(const char *db_path, struct err *err)
 {
     struct db *db = NULL;
-    int rc;
+    int rc = look_for_database(db_path, err);
 
-    if (access(db_path, F_OK) < 0)
-        return 0; /* nobody has used it yet */
+    if (rc <= 0)
+        return rc;
     if (db_open(db_path, DB_ROLE_READER, &db, err) < 0)
         return -1;
     rc = db_check_schema(db, err);
@@ -214,16 +230,32 @@ int memory_open(const struct memory_options *options, struct metrics *metrics,
     return 0;
 }
 
+/* Opening a directory of files for reading must not make it. */
+static bool is_store_missing(const struct memory_options *options, bool has_database)
+{
+    AUTO_FREE char *dir = files_dir_of(options);
+
+    return options->store == MEMORY_STORE_FILES ? access(dir, F_OK) < 0 && errno == ENOENT
+                                                : !has_database;
+}
+
 /* The schema is looked at once, by the first reader; a writer may not migrate beside us, for it
  * is the same program. */
 static int start_reading(struct memory *memory, const char *db_path,
                          const struct memory_options *options, struct err *err)
 {
+    int rc = look_for_database(db_path, err);
+    struct memory_options found = *options;
     struct db *db;
-    int rc;
 
-    if (open_vault(memory, options, err) < 0 || open_store(memory, db_path, options, err) < 0)
+    if (rc < 0)
         return -1;
+    if (is_store_missing(options, rc))
+        found.store = MEMORY_STORE_NONE; /* reads as an empty one */
+    if (open_vault(memory, options, err) < 0 || open_store(memory, db_path, &found, err) < 0)
+        return -1;
+    if (rc == 0)
+        return 0;
     db = readers_borrow(memory->readers, err);
     if (!db)
         return -1;
@@ -238,10 +270,6 @@ int memory_open_reader(const struct memory_options *options, struct metrics *met
     AUTO_FREE char *db_path = xasprintf("%s/%s", options->state_dir, DB_FILE_NAME);
     struct memory *memory;
 
-    if (access(db_path, F_OK) < 0)
-        return errno == ENOENT ? err_set(err, ERR_INPUT,
-                                         "nothing is remembered yet: there is no %s", db_path)
-                               : err_set_errno(err, ERR_SYSTEM, "cannot read %s", db_path);
     memory = memory_new(metrics);
     if (start_reading(memory, db_path, options, err) < 0) {
         memory_close(memory);

@@ -64,6 +64,75 @@ static const char few_turns[] =
     "1234567,"
     "\"slack_ts\":\"1790000000.000200\",\"run\":{\"id\":7,\"cost\":0.5},\"note\":\"kept\"}\n";
 
+/* ---- nothing yet --------------------------------------------------------------------------
+ */
+
+static void check_nothing_is_read(struct harness *h)
+{
+    check_out(h, "get|K|f|--default|7", "7\n");
+    check_out(h, "get-list|K|f", "[]\n");
+    check_out(h, "list-length|K|f", "0\n");
+    check_out(h, "count|K", "0\n");
+    check_out(h, "list|--json", "[]\n");
+    check_out(h, "search|word|--json", "[]\n");
+    check_out(h, "export", "");
+    check_exit(memory(h, "", "contains|K|f"), 1, "false");
+    check_exit(memory(h, "", "context|K|which?"), 0, "an empty context");
+    CHECK_HOLDS(memory(h, "", "stats|--json").out, "\"turns\":0", "zeros");
+}
+
+static void what_is_not_there_yet_reads_as_empty(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *db = xasprintf("%s/state/threadkeeper.db", harness_dir(h));
+    AUTO_FREE char *fresh = xasprintf("files: { dir: %s/fresh }", harness_dir(h));
+    AUTO_FREE char *wal = xasprintf("%s-wal", db);
+    AUTO_FREE char *shm = xasprintf("%s-shm", db);
+
+    remember_long(h);
+    check_nothing_is_read(h);
+    CHECK_INT(access(db, F_OK), -1, "reading makes nothing");
+    check_exit(memory(h, "", "set|K|f|1"), 0, "writing makes it");
+    assert_int_equal(truncate(db, 0), 0);
+    unlink(wal);
+    unlink(shm);
+    check_nothing_is_read(h);
+    check_exit(memory(h, "", "set|K|f|1"), 0, "and makes an empty file whole");
+    check_out(h, "get|K|f", "1\n");
+    harness_set(h, "memory", "store: files");
+    harness_set(h, "memory", fresh);
+    check_nothing_is_read(h);
+    check_exit(memory(h, few_turns, "import"), 0, "into files");
+    unlink(db);
+    unlink(wal);
+    unlink(shm);
+    check_out(h, "count|" KEY, "2\n");
+}
+
+static void small_slips_are_understood_or_named(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *marked = xasprintf("\xef\xbb\xbf%s", few_turns);
+    struct program program;
+
+    remember_long(h);
+    program = memory(h, marked, "import");
+    check_exit(program, 0, "a byte order mark");
+    CHECK_TEXT(program.out, "3 turns imported, 0 were there already\n", "all lines");
+    CHECK_TEXT(program.err, "", "nothing about its own start");
+    program = memory(h, "\xef\xbb\xbfwhich?\n", "context|" KEY "|-");
+    CHECK_HOLDS(program.out, "{\"question\":\"which?\"", "in a question");
+    check_exit(memory(h, "", "set|K|f|1|--ttl|7200"), 0, "seconds");
+    check_out(h, "ttl|K|1800", "1\n");
+    check_exit(memory(h, "", "ttl|K|0"), 2, "no time at all");
+    check_exit(memory(h, "", "ttl|K|9223372036854775807"), 2, "too long");
+    check_exit(memory(h, "", "list|--pattern="), 2, "empty");
+    check_exit(memory(h, "", "forget|--conversation="), 2, "empty");
+    program = memory(h, "", "forget|--user=|--yes");
+    check_exit(program, 2, "not everybody");
+    CHECK_HOLDS(program.err, "--user wants a value", "named");
+}
+
 /* ---- in and out ---------------------------------------------------------------------------
  */
 
@@ -177,7 +246,7 @@ static void bad_lines_are_named(void **state)
         CHECK_TEXT(memory(h, "", "count|A").out, "1\n", "what came before it is there");
         program = memory(h, input, "import|--skip-bad");
         check_exit(program, 0, "passed over");
-        CHECK_HOLDS(program.out, "1 turns imported, 1 were there already, 1 bad lines",
+        CHECK_HOLDS(program.out, "1 turn imported, 1 was there already, 1 bad line passed",
                     "counted");
         CHECK_HOLDS(program.err, cases[i].says, "and named");
     }
@@ -191,6 +260,7 @@ static void backups_and_copies_hold_everything(void **state)
     AUTO_FREE char *backup_dir = xasprintf("%s/backup", harness_dir(h));
     AUTO_FREE char *backup = xasprintf("backup|%s/threadkeeper.db", backup_dir);
     AUTO_FREE char *copy_back = xasprintf("copy|sqlite:%s|--dry-run", backup_dir);
+    AUTO_FREE char *copy_itself = xasprintf("copy|sqlite:%s/./", harness_state_dir(h));
     AUTO_FREE char *to_files = xasprintf("copy|files:%s/files", harness_dir(h));
     AUTO_FREE char *files = xasprintf("files: { dir: %s/files }", harness_dir(h));
     struct program before;
@@ -210,6 +280,7 @@ static void backups_and_copies_hold_everything(void **state)
     CHECK_HOLDS(program.out, "copied: 3 turns in 2 new conversations", "counted");
     CHECK_HOLDS(program.out, "1 fields", "counted");
     check_exit(memory(h, "", "copy|sqlite"), 1, "into itself");
+    check_exit(memory(h, "", copy_itself), 1, "by whatever path");
     check_exit(memory(h, "", "copy|redis"), 1, "no such store");
     check_exit(memory(h, "", "copy"), 2, "where to?");
     harness_set(h, "memory", "store: files");
@@ -523,7 +594,9 @@ static void a_full_disk_is_told_and_a_closed_pipe_is_not(void **state)
     CHECK_HOLDS(buf_text(&said), "cannot write: No space left on device", "said plainly");
 }
 
-SCENARIO_MAIN(SCENARIO(what_is_imported_is_exported),
+SCENARIO_MAIN(SCENARIO(small_slips_are_understood_or_named),
+              SCENARIO(what_is_not_there_yet_reads_as_empty),
+              SCENARIO(what_is_imported_is_exported),
               SCENARIO(what_was_imported_can_be_looked_at), SCENARIO(bad_lines_are_named),
               SCENARIO(backups_and_copies_hold_everything),
               SCENARIO(a_thousand_questions_take_one_process),
