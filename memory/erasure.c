@@ -133,6 +133,7 @@ int erasure_flush(struct erasure *erasure, struct err *err)
 
 struct summaries_found {
     int64_t count;
+    int64_t first_seq;
     int64_t last_seq;
 };
 
@@ -140,7 +141,8 @@ static bool note_summary(void *context, const struct store_summary *summary)
 {
     struct summaries_found *found = context;
 
-    found->count++;
+    if (!found->count++ || summary->first_seq < found->first_seq)
+        found->first_seq = summary->first_seq;
     if (summary->last_seq > found->last_seq)
         found->last_seq = summary->last_seq;
     return true;
@@ -203,14 +205,18 @@ static void erase_whole(struct erasure *erasure, const char *key,
     log_debug("conversation=%s ends: erased, turns=%" PRId64, key, size->turns);
 }
 
+/* It tells turns that max_turns has trimmed, so nobody can say whose words stand in it. */
+static bool has_outlived(const struct summaries_found *summaries, const struct picked *picked)
+{
+    return summaries->count && (!picked->count || summaries->first_seq < picked->turns[0].seq);
+}
+
 /* A summary that covers an erased turn goes, and with it all: each was made from the one before
  * it. The next one is made from the turns that are left. */
-static int erase_turns(struct erasure *erasure, const char *key, const struct picked *picked,
-                       struct err *err)
+static void erase_turns(struct erasure *erasure, const char *key, const struct picked *picked,
+                        const struct summaries_found *summaries, bool drops_outlived)
 {
-    struct store *store = erasure->memory->store;
     const char *kept_key = names_add(&erasure->texts, key);
-    struct summaries_found summaries = { 0 };
 
     for (size_t i = 0; i < picked->count; i++) {
         if (!picked->turns[i].is_picked)
@@ -220,14 +226,12 @@ static int erase_turns(struct erasure *erasure, const char *key, const struct pi
                                                        .seq = picked->turns[i].seq });
         erasure->counted.turns++;
     }
-    if (store->ops->summaries(store, key, note_summary, &summaries, err) < 0)
-        return -1;
-    if (summaries.count && summaries.last_seq >= picked->first_seq) {
-        erasure_add(erasure,
-                    &(struct store_mutation){ .kind = STORE_DROP_SUMMARIES, .key = kept_key });
-        erasure->counted.summaries += summaries.count;
-    }
-    return 0;
+    if (!summaries->count ||
+        (!drops_outlived && (!picked->picked_count || summaries->last_seq < picked->first_seq)))
+        return;
+    erasure_add(erasure,
+                &(struct store_mutation){ .kind = STORE_DROP_SUMMARIES, .key = kept_key });
+    erasure->counted.summaries += summaries->count;
 }
 
 bool erasure_lends(const char *key)
@@ -247,12 +251,14 @@ static void note_erased(struct erasure *erasure, const char *key, const struct p
 }
 
 static enum erased what_goes(const struct pick *pick, const struct picked *picked,
-                             const struct store_conversation *size)
+                             const struct store_conversation *size, bool drops_outlived)
 {
     bool is_message = pick->slack_ts || pick->any_ts;
 
-    if (!size->key || (!pick->is_all && !picked->picked_count))
+    if (!size->key)
         return ERASED_NOTHING;
+    if (!pick->is_all && !picked->picked_count)
+        return drops_outlived ? ERASED_TURNS : ERASED_NOTHING;
     if (pick->is_all || (picked->is_everything && !(is_message && size->fields)))
         return ERASED_WHOLE;
     return ERASED_TURNS;
@@ -264,17 +270,22 @@ int erasure_conversation(struct erasure *erasure, const char *key, const struct 
     struct store *store = erasure->memory->store;
     struct store_conversation size = { 0 };
     struct picked picked = { 0 };
+    struct summaries_found summaries = { 0 };
     enum erased goes = ERASED_NOTHING;
+    bool drops_outlived;
     int rc = store->ops->size(store, key, &size, err);
 
     if (rc == 0)
         rc = picked_read(store, key, pick, &picked, err);
+    if (rc == 0 && size.summaries)
+        rc = store->ops->summaries(store, key, note_summary, &summaries, err);
+    drops_outlived = (pick->user || pick->before_wall_s) && has_outlived(&summaries, &picked);
     if (rc == 0)
-        goes = what_goes(pick, &picked, &size);
+        goes = what_goes(pick, &picked, &size, drops_outlived);
     if (goes == ERASED_WHOLE)
         erase_whole(erasure, key, &size);
     else if (goes == ERASED_TURNS)
-        rc = erase_turns(erasure, key, &picked, err);
+        erase_turns(erasure, key, &picked, &summaries, drops_outlived);
     if (rc == 0 && goes != ERASED_NOTHING) {
         rc = forget_facts(erasure, key, &picked, goes == ERASED_WHOLE, err);
         note_erased(erasure, key, &picked, erased_ts);

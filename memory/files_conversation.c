@@ -125,7 +125,8 @@ int64_t files_erase_turns(json_t *conversation, files_turn_test_fn is_meant,
     }
     erased = (int64_t)(json_array_size(turns) - json_array_size(kept));
     json_object_set_new(conversation, "turns", kept);
-    if (erased)
+    /* A summary may still tell what they said. */
+    if (erased && !json_array_size(json_object_get(conversation, "summaries")))
         prune_people(conversation);
     return erased;
 }
@@ -184,6 +185,8 @@ static int set_summary(struct files_batch *batch, struct store_mutation *mutatio
         json_array_set_new(list, i, object);
     else
         json_array_insert_new(list, i, object);
+    while (json_array_size(list) > STORE_SUMMARIES_MAX)
+        json_array_remove(list, 0);
     return 0;
 }
 

@@ -41,6 +41,20 @@ static void erase_whole(json_t **root, struct store_swept *swept)
     *root = NULL;
 }
 
+/* A summary of what went would keep it; the next one is made from what is left. */
+static void drop_outlived(json_t *root)
+{
+    const json_t *oldest = json_array_get(json_object_get(root, "turns"), 0);
+    json_t *summaries = json_object_get(root, "summaries");
+
+    for (size_t i = json_array_size(summaries); i-- > 0;) {
+        int64_t first_seq = files_number(json_array_get(summaries, i), "first_seq");
+
+        if (!oldest || first_seq < files_number(oldest, "seq"))
+            json_array_remove(summaries, i);
+    }
+}
+
 /* True when something went; *root is NULL when all of it did. */
 static bool sweep_document(enum files_folder folder, json_t **root, const struct broom *broom,
                            struct store_swept *swept)
@@ -61,6 +75,8 @@ static bool sweep_document(enum files_folder folder, json_t **root, const struct
         return true;
     }
     turns = files_erase_turns(*root, is_old, broom);
+    if (turns)
+        drop_outlived(*root);
     fields = files_drop_expired(*root, broom->now_ms);
     swept->turns += turns;
     swept->fields += fields;

@@ -259,6 +259,11 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
                        " source = excluded.source, text = excluded.text,"
                        " pinned = excluded.pinned",
     [DB_SUMMARIES_DROP] = "DELETE FROM summary WHERE conversation = ?",
+    [DB_SUMMARIES_CAP] = "DELETE FROM summary WHERE conversation = ? AND version <= ?",
+    /* Those that tell turns which are no longer there. */
+    [DB_SUMMARIES_OUTLIVED] = "DELETE FROM summary WHERE conversation = ?1 AND first_seq <"
+                              " coalesce((SELECT min(seq) FROM turn WHERE conversation = ?1),"
+                              " 9223372036854775807)",
     [DB_SUMMARIES_LIST] = "SELECT version, first_seq, last_seq, made_wall_s, tokens, source,"
                           " text, pinned FROM summary WHERE conversation ="
                           " (SELECT id FROM conversation WHERE key = ?1) AND version < ?2"

@@ -101,6 +101,15 @@ static int prune_speakers(struct db *db, int64_t id, struct err *err)
     return db_run(db, statement, "cannot forget who spoke", err);
 }
 
+/* A summary of what went would keep it; the next one is made from what is left. */
+static int drop_outlived(struct db *db, int64_t id, struct err *err)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_SUMMARIES_OUTLIVED);
+
+    sqlite3_bind_int64(statement, 1, id);
+    return db_run(db, statement, "cannot forget a summary", err);
+}
+
 static int subtract_turn(struct db *db, int64_t id, int64_t bytes, struct err *err)
 {
     sqlite3_stmt *statement = db_statement(db, DB_CONVERSATION_SUBTRACT);
@@ -133,7 +142,7 @@ static int sweep_turns(struct db *db, int64_t before_wall_s, struct store_swept 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rc = subtract_turn(db, ids[i], bytes[i], err);
         if (rc == 0 && (i + 1 == count || ids[i] != ids[i + 1]))
-            rc = prune_speakers(db, ids[i], err);
+            rc = prune_speakers(db, ids[i], err) < 0 ? -1 : drop_outlived(db, ids[i], err);
     }
     swept->turns += (int64_t)count;
     return rc < 0 ? -1 : count == SWEEP_TURNS;

@@ -348,7 +348,12 @@ static int set_summary(struct write *write, struct store_mutation *mutation, str
     db_bind_text(statement, 7, summary->source ? summary->source : "");
     db_bind_secret(db, statement, 8, summary->text);
     db_bind_secret(db, statement, 9, summary->pinned ? summary->pinned : "");
-    return db_run(db, statement, "cannot keep a summary", err);
+    if (db_run(db, statement, "cannot keep a summary", err) < 0)
+        return -1;
+    statement = db_statement(db, DB_SUMMARIES_CAP);
+    sqlite3_bind_int64(statement, 1, id);
+    sqlite3_bind_int64(statement, 2, summary->version - STORE_SUMMARIES_MAX);
+    return db_run(db, statement, "cannot forget old summaries", err);
 }
 
 static int drop_summaries(struct write *write, struct store_mutation *mutation, struct err *err)

@@ -75,6 +75,8 @@ enum store_mutation_kind {
     STORE_DELETE_VALUES, /* key is a pattern; `count` */
 };
 
+#define STORE_SUMMARIES_MAX 16 /* versions of a conversation; older ones go */
+
 struct store_summary {
     int64_t version;   /* 1, 2, ...; the newest is in force */
     int64_t first_seq; /* of the turns that it covers */
@@ -237,8 +239,8 @@ struct store_ops {
 
     /*
      * Erases what was stored before `before_wall_s` (whole conversations that nobody has used
-     * since, and turns) and what has expired, a bounded piece; 1: there may be more, 0: done.
-     * Transactions are its own.
+     * since, and turns, with the summaries that tell them) and what has expired, a bounded
+     * piece; 1: there may be more, 0: done. Transactions are its own.
      */
     int (*sweep)(struct store *store, struct db *journal_db, int64_t before_wall_s,
                  struct store_swept *swept, struct err *err);

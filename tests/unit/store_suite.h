@@ -369,6 +369,13 @@ static inline void suite_keeps_summaries(struct store_suite *suite)
     suite_do(suite, set);
     suite_change(suite, STORE_ERASE, "s", 0);
     suite_summaries_are(suite, 0, "", "erased with its conversation");
+    for (int version = 1; version <= STORE_SUMMARIES_MAX + 3; version++) {
+        two.version = version;
+        suite_do(suite, set);
+    }
+    CHECK_INT(suite_change(suite, STORE_DROP_SUMMARIES, "s", 0), STORE_SUMMARIES_MAX,
+              "the oldest versions go");
+    suite_change(suite, STORE_ERASE, "s", 0);
 }
 
 /* ---- fields ------------------------------------------------------------------------------ */

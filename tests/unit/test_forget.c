@@ -350,6 +350,32 @@ static void a_person_may_forget_in_one_conversation_only(void)
     lab_remove(&lab);
 }
 
+/* max_turns has trimmed what she said; the summary still tells it. */
+static void what_only_a_summary_tells_goes_as_well(void)
+{
+    static const struct said hers[] = { { "U1", "the " SECRET, "1.1", 0 },
+                                        { "", "noted", NULL, 0 } };
+    static const struct said his[] = { { "U2", "bob speaks", "2.1", 0 },
+                                       { "", "an answer to bob", NULL, 0 } };
+    struct store_mutation trim = { .kind = STORE_TRIM_TURNS, .key = "*:C1:1", .seq = 3 };
+    struct memory_forget what = { .user = "U1" };
+    struct memory_forgotten forgotten;
+    struct lab lab;
+
+    prepare(&lab);
+    lab_open(&lab);
+    converse(&lab, "*:C1:1", hers, ARRAY_LEN(hers));
+    set_summary(&lab, "*:C1:1", 2);
+    converse(&lab, "*:C1:1", his, ARRAY_LEN(his));
+    assert_int_equal(commit_mutations(&lab.memory->path, &trim, 1, NULL), 0);
+    forgotten = forget(&lab, &what);
+    CHECK_INT(forgotten.summaries, 1, "nobody can say whose words are in it");
+    memory_forgotten_deinit(&forgotten);
+    check_stored(&lab, "*:C1:1", "bob speaks|an answer to bob", "his stay");
+    check_bytes(&lab, SECRET, false);
+    lab_remove(&lab);
+}
+
 /* ---- a time ------------------------------------------------------------------------------ */
 
 static void what_was_said_before_a_time_goes_everywhere(void)
@@ -689,6 +715,7 @@ int main(void)
         TEST(a_pinned_conversation_loses_its_text_at_once),
         TEST(a_person_takes_along_only_what_is_theirs),
         TEST(a_person_may_forget_in_one_conversation_only),
+        TEST(what_only_a_summary_tells_goes_as_well),
         TEST(what_was_said_before_a_time_goes_everywhere),
         TEST(a_fact_is_learnt_again_from_what_is_left),
         TEST(many_conversations_are_forgotten_page_by_page),

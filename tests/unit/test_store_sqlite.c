@@ -228,6 +228,18 @@ static void execute(struct bench *bench, const char *sql)
 }
 
 /* A conversation that goes on loses what was stored long ago, to the hour. */
+static void set_summary_from(struct store_suite *suite, int64_t version, int64_t first_seq)
+{
+    struct store_summary summary = { .version = version,
+                                     .first_seq = first_seq,
+                                     .last_seq = first_seq,
+                                     .source = "extract",
+                                     .text = "told shorter" };
+
+    suite_do(suite, (struct store_mutation){
+                        .kind = STORE_SET_SUMMARY, .key = "k", .summary = &summary });
+}
+
 static void old_turns_go_by_the_hour_they_were_stored_in(void)
 {
     struct bench bench;
@@ -241,6 +253,8 @@ static void old_turns_go_by_the_hour_they_were_stored_in(void)
         suite_append(&bench.suite, "k", seq, "old");
     suite_append_as(&bench.suite, "k", turns + 1, "U9");
     suite_append_as(&bench.suite, "k", turns + 2, "U1");
+    set_summary_from(&bench.suite, 1, 1);
+    set_summary_from(&bench.suite, 2, turns + 1);
     /* As if the first turns had been stored ten hours ago, the last two just now. */
     aged =
         xasprintf("DELETE FROM turn_hour; INSERT INTO turn_hour VALUES(%lld, 1), (%lld, %lld)",
@@ -254,6 +268,8 @@ static void old_turns_go_by_the_hour_they_were_stored_in(void)
     suite_size_is(&bench.suite, "k", 2, 18, turns + 1, "figures");
     suite_list_is(&bench.suite, (struct store_list){ .user = "U9" }, "k ",
                   "still speaks in it");
+    CHECK_INT(suite_change(&bench.suite, STORE_DROP_SUMMARIES, "k", 0), 1,
+              "what told the old turns went with them");
     suite_append(&bench.suite, "k", turns + 3, "on");
     bench_close(&bench);
 }
