@@ -19,6 +19,8 @@ struct batch {
     struct memory_turn *turns;
     size_t turns_count;
     struct pack lent;
+    uint32_t epoch; /* when they were copied */
+    bool was_stale;
     char (*lent_ts)[PACK_TS_BYTES];
     struct store_mutation *mutations; /* for the store now */
     size_t count;
@@ -34,14 +36,17 @@ static void batch_deinit(struct batch *batch)
     aside_deinit(&batch->aside);
 }
 
-static void batch_init(struct batch *batch, const struct conversation *conversation,
-                       const struct memory_turn *turns, size_t count)
+static void batch_init(struct batch *batch, struct conversations *set,
+                       const struct conversation *conversation, const struct memory_turn *turns,
+                       size_t count)
 {
     size_t offset = 0;
     size_t lent = 0;
 
-    *batch = (struct batch){ .key = conversation_key(conversation) };
-    conversation_copy_lent(conversation, &batch->lent, &batch->first_seq);
+    *batch = (struct batch){ .key = conversation_key(conversation),
+                             .epoch = conversations_epoch(set) };
+    batch->was_stale =
+        !conversation_copy_lent(set, conversation, &batch->lent, &batch->first_seq);
     if (!batch->lent.count)
         batch->first_seq = conversation_last_seq(conversation) + 1;
     batch->turns = xcalloc(batch->lent.count + count + 1, sizeof(batch->turns[0]));
@@ -283,6 +288,32 @@ static int run_turns(struct commit_path *path, struct commit_job *job, struct ba
     return rc;
 }
 
+/*
+ * The parent may have been erased since it lent: what was lent leaves RAM and, where it became
+ * durable while that happened, the store. The turns that are this conversation's own stay.
+ */
+static void take_back_lent(struct commit_path *path, const struct batch *batch)
+{
+    size_t count = batch->lent.count;
+    struct store_mutation *erase;
+    struct err err = { 0 };
+
+    if (batch->was_stale)
+        conversations_drop(path->conversations, batch->key);
+    if (!count || batch->epoch == conversations_epoch(path->conversations))
+        return;
+    erase = xcalloc(count, sizeof(erase[0]));
+    for (size_t i = 0; i < count; i++)
+        erase[i] = (struct store_mutation){ .kind = STORE_ERASE_TURN,
+                                            .key = batch->key,
+                                            .seq = batch->first_seq + (int64_t)i };
+    if (commit_mutations(path, erase, count, &err) < 0)
+        log_err("what was lent may be erased and stays: conversation=%s: %s", batch->key,
+                err.message);
+    conversations_drop(path->conversations, batch->key);
+    free(erase);
+}
+
 int commit_turns(struct commit_path *path, struct conversation *conversation,
                  const struct memory_turn *turns, size_t turns_count, const int64_t *ledger_ids,
                  size_t ledger_count, enum ledger_state state, struct err *err)
@@ -296,10 +327,10 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
 
     if (rc < 0)
         return -1;
-    batch_init(&batch, conversation, turns, turns_count);
+    batch_init(&batch, path->conversations, conversation, turns, turns_count);
     rc = run_turns(path, &job, &batch, &local);
-    batch_deinit(&batch);
     if (rc < 0) {
+        batch_deinit(&batch);
         if (local.kind == ERR_INPUT)
             conversation_mark_stale(path->conversations, conversation);
         if (err)
@@ -311,6 +342,8 @@ int commit_turns(struct commit_path *path, struct conversation *conversation,
         note_unsaved(path, job.unsaved_id);
         schedule_snapshot(path);
     }
+    take_back_lent(path, &batch);
+    batch_deinit(&batch);
     return 0;
 }
 

@@ -380,19 +380,25 @@ void conversation_visit(const struct conversation *conversation, conversation_vi
     pthread_mutex_unlock(&conversation->shard->lock);
 }
 
-void conversation_copy_lent(const struct conversation *conversation, struct pack *ret_pack,
+bool conversation_copy_lent(const struct conversations *set,
+                            const struct conversation *conversation, struct pack *ret_pack,
                             int64_t *ret_first_seq)
 {
+    bool is_stale;
+
     struct memory_turn turn;
     char ts[PACK_TS_BYTES];
     size_t offset = 0;
 
     pthread_mutex_lock(&conversation->shard->lock);
     *ret_first_seq = conversation->pack.base_seq;
-    while (conversation->lent && pack_next_with_ts(&conversation->pack, &offset, &turn, ts) &&
+    is_stale = conversation->lent && shelf_is_stale(set, conversation);
+    while (conversation->lent && !is_stale &&
+           pack_next_with_ts(&conversation->pack, &offset, &turn, ts) &&
            pack_append(ret_pack, &turn, NULL) == 0)
         ;
     pthread_mutex_unlock(&conversation->shard->lock);
+    return !is_stale;
 }
 
 void conversation_append(struct conversations *set, struct conversation *conversation,
@@ -514,6 +520,11 @@ void conversations_mark_all_stale(struct conversations *set)
     if (atomic_fetch_add(&set->epoch, 1) == UINT32_MAX)
         atomic_fetch_add(&set->epoch, 1);
     shelf_let_go_stale(set);
+}
+
+uint32_t conversations_epoch(const struct conversations *set)
+{
+    return atomic_load(&set->epoch);
 }
 
 void conversations_get_figures(const struct conversations *set,

@@ -61,8 +61,10 @@ int64_t conversation_last_seq(const struct conversation *conversation);
 /*
  * Copies (into a zeroed `ret_pack`, the caller's to deinit) the turns that a parent lent and no
  * store holds under this key yet; *ret_first_seq is the first one's. None leaves it empty.
+ * False, and nothing is copied: the store changed since, the parent may have been erased.
  */
-void conversation_copy_lent(const struct conversation *conversation, struct pack *ret_pack,
+bool conversation_copy_lent(const struct conversations *set,
+                            const struct conversation *conversation, struct pack *ret_pack,
                             int64_t *ret_first_seq);
 
 /*
@@ -100,6 +102,9 @@ void conversations_drop(struct conversations *set, const char *key);
 
 /* conversations_reload() of all: another process has written to the store. */
 void conversations_mark_all_stale(struct conversations *set);
+
+/* Another one than before: all were marked stale in between. */
+uint32_t conversations_epoch(const struct conversations *set);
 
 /* Every unsaved_id up to this one is in the store. */
 void conversations_note_saved(struct conversations *set, int64_t unsaved_id);

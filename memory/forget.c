@@ -91,6 +91,18 @@ static int forget_in_list(struct erasure *erasure, struct store_list list,
     return rc;
 }
 
+/* Before copies are looked for: what was lent is stored no more, and what is stored already is
+ * found. */
+static int stop_lending(struct erasure *erasure, struct err *err)
+{
+    if (!erasure->is_lent)
+        return 0;
+    if (erasure_flush(erasure, err) < 0)
+        return -1;
+    conversations_mark_all_stale(erasure->memory->conversations);
+    return 0;
+}
+
 /* Threads under a direct message begin with a copy of what was said in it. */
 static int forget_copies(struct erasure *erasure, const char *key, const struct names *ts,
                          struct err *err)
@@ -115,6 +127,8 @@ static int forget_key(struct erasure *erasure, const struct memory_forget *what,
     enum erased erased;
     int rc = erasure_conversation(erasure, what->key, &pick, &ts, &erased, err);
 
+    if (rc == 0)
+        rc = stop_lending(erasure, err);
     if (rc == 0)
         rc = forget_copies(erasure, what->key, &ts, err);
     names_clear(&ts);
@@ -162,7 +176,10 @@ static int forget_everywhere(struct erasure *erasure, const struct memory_forget
     struct pick pick = { .user = what->user, .before_wall_s = what->before_wall_s };
     struct store_list list = { .user = what->user ? what->user : "", .pattern = "" };
 
-    if (forget_in_list(erasure, list, &pick, 0, err) < 0)
+    if (forget_in_list(erasure, list, &pick, 0, err) < 0 || stop_lending(erasure, err) < 0)
+        return -1;
+    /* Once more for the copies that were stored meanwhile. */
+    if (erasure->is_lent && forget_in_list(erasure, list, &pick, 0, err) < 0)
         return -1;
     if (what->user && !what->before_wall_s && forget_person(erasure, what->user, err) < 0)
         return -1;
@@ -210,6 +227,8 @@ static int forget_message(struct erasure *erasure, const struct memory_forget *w
             rc = forget_answers(erasure, NULL, keys.items[i], 0, err);
     }
     names_clear(&keys);
+    if (rc == 0)
+        rc = stop_lending(erasure, err);
     /* Copies stand under direct messages only; those left alone since hold none. */
     if (rc == 0 && what->channel[0] == 'D')
         rc = forget_in_list(erasure,

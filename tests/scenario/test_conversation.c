@@ -193,6 +193,7 @@ static void other_conversations_are_recalled_in_private_only(void **state)
     lab_wait_reply(h, ALICE_DM, NULL, "You have not told me anything before");
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper the mirror is at 10.0.0.7");
     lab_wait_reply(h, DEV, thread, "You have not told me anything before");
+    daemon_wait_metric(h, "turns_total{outcome=\"answered\"}", 2); /* and remembered */
     lab_say(h, ALICE, ALICE_DM, NULL, "where is the mirror?");
     lab_wait_reply(h, ALICE_DM, NULL, "\"the mirror is at 10.0.0.7\"");
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper when is my salary review?");

@@ -539,6 +539,42 @@ static void copies_in_threads_go_with_the_original(void)
     lab_remove(&lab);
 }
 
+static void what_was_lent_before_it_was_erased_is_not_stored(void **state)
+{
+    static const struct {
+        struct memory_forget what;
+        const char *because;
+    } cases[] = {
+        { { .key = "D1" }, "the parent" },
+        { { .user = "U1" }, "a person" },
+        { { .channel = "D1", .slack_ts = "1.1", .takes_answer = true }, "a message" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conversation *thread = NULL;
+        struct err err = { 0 };
+        struct lab lab;
+
+        prepare(&lab);
+        lab_open(&lab);
+        lab_say(&lab, "D1", SECRET, "1.1", "one");
+        assert_int_equal(
+            memory_conversation_begin(lab.memory, "U1:D1:1.1", "D1", "1.1", &thread, &err), 0);
+        forget_quietly(&lab, &cases[i].what);
+        assert_int_equal(lab_commit(&lab, thread, "mine", "3.1", "yes", NULL, 0, &err), 0);
+        memory_conversation_end(lab.memory, thread);
+        check_stored(&lab, "U1:D1:1.1", "mine|yes", cases[i].because);
+        {
+            AUTO_FREE char *text = lab_context(&lab, "U1:D1:1.1");
+
+            CHECK_HOLDS(text, "mine", "its own");
+            assert_false(lab_holds(text, SECRET));
+        }
+        lab_remove(&lab);
+    }
+}
+
 /* ---- the ledger -------------------------------------------------------------------------- */
 
 static struct ledger_entry *find(struct lab *lab, int64_t id)
@@ -722,6 +758,7 @@ int main(void)
         TEST(a_message_goes_with_the_answer_to_it_alone),
         TEST(an_answer_to_several_goes_when_asked_to),
         TEST(copies_in_threads_go_with_the_original),
+        TEST(what_was_lent_before_it_was_erased_is_not_stored),
         TEST(the_ledger_keeps_its_rows_without_text),
         TEST(without_a_daemon_what_runs_goes_as_well),
         TEST(a_command_that_waits_is_left_alone),
