@@ -285,7 +285,7 @@ int memory_copy_verb(struct memory_call *call)
 {
     struct cli other = { .config_path = call->args.to_config };
     struct config *config = NULL;
-    struct memory_options options;
+    struct memory_options options = wiring_memory_options(call->config);
     struct err err = { 0 };
     int status = CLI_OK;
     int rc;
