@@ -57,12 +57,12 @@ UNIT_TESTS     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 UNIT_SCRIPTS   := $(wildcard tests/unit/test_*.sh)
 DEMO           := $B/tests/scenario/demo
 SCENARIOS      := $(wildcard tests/scenario/test_*.c)
-# A daemon behind valgrind starts fifty times slower: these pass through every part of it, and
+# A daemon behind valgrind starts fifty times slower: this passes through every part of it, and
 # the address sanitizer sees the others. What clang builds behaves as what gcc builds, so there the
 # warnings matter and all is built, but few are run. SCENARIOS='...' chooses anew.
 ALL_SCENARIOS  := $(patsubst %.c,$B/%,$(SCENARIOS))
 ifneq ($(filter $(VARIANT),valgrind clang),)
-SCENARIOS      := $(addprefix tests/scenario/test_,restart.c conversation.c)
+SCENARIOS      := tests/scenario/test_restart.c
 endif
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(SCENARIOS))
 BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
