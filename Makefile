@@ -133,7 +133,7 @@ check: ## run every test; ends with "N passed, N failed"
 	@$(MAKE) $(AGAIN) tests
 
 # What runs long begins early, so that nothing is waited for at the end.
-SLOW = %/test_web_faults %/test_links %/test_reply %/test_store_files
+SLOW = %/test_web_faults %/test_links %/test_store_sqlite %/test_store_files %/test_reply
 slowest_first = $(filter $(SLOW),$1) $(filter-out $(SLOW),$1)
 
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS) $(if $(filter clang,$(VARIANT)),$(ALL_SCENARIOS) $(BENCHES))
