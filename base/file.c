@@ -35,7 +35,7 @@ int file_read(const char *path, struct buf *ret_bytes, struct err *err)
     return 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
+int file_write_all(int fd, const char *bytes, size_t len)
 {
     while (len) {
         ssize_t wrote = write(fd, bytes, len);
@@ -72,7 +72,7 @@ int file_write(const char *path, const void *bytes, size_t len, mode_t mode, str
     fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return err_set_errno(err, ERR_SYSTEM, "cannot create %s", temporary);
-    if (write_all(fd, bytes, len) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0 ||
+    if (file_write_all(fd, bytes, len) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0 ||
         sync_parent(path) < 0) {
         err_set_errno(err, ERR_SYSTEM, "cannot write %s", path);
         unlink(temporary);

@@ -18,6 +18,9 @@ int file_read(const char *path, struct buf *ret_bytes, struct err *err);
 /* Writes a temporary file beside `path`, fsyncs, renames over it and fsyncs the directory. */
 int file_write(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
 
+/* All of the bytes, whatever interrupts; -1 with errno. */
+int file_write_all(int fd, const char *bytes, size_t len);
+
 /* Makes `path` and its missing parents, each with `mode`; an existing directory is fine. */
 int file_make_dirs(const char *path, mode_t mode, struct err *err);
 

@@ -338,28 +338,6 @@ const char *db_column_secret(struct db *db, sqlite3_stmt *statement, int column,
     return text;
 }
 
-void db_bind_secret_bytes(struct db *db, sqlite3_stmt *statement, int index, const void *bytes,
-                          size_t len)
-{
-    char *sealed;
-
-    if (!db->vault) {
-        sqlite3_bind_blob64(statement, index, bytes, len, SQLITE_TRANSIENT);
-        return;
-    }
-    sealed = vault_seal(db->vault, bytes, len);
-    sqlite3_bind_blob64(statement, index, sealed, strlen(sealed), free);
-}
-
-int db_column_secret_bytes(struct db *db, sqlite3_stmt *statement, int column, char **ret_bytes,
-                           size_t *ret_len, struct err *err)
-{
-    const void *stored = sqlite3_column_blob(statement, column);
-    size_t len = (size_t)sqlite3_column_bytes(statement, column);
-
-    return vault_open_bytes(db->vault, stored ? stored : "", len, ret_bytes, ret_len, err);
-}
-
 /* 1 there is a sealed text and it opens, 0 there is none, -1. */
 static int check_seal(struct db *db, struct err *err)
 {

@@ -166,12 +166,6 @@ size_t db_bind_secret(struct db *db, sqlite3_stmt *statement, int index, const c
 const char *db_column_secret(struct db *db, sqlite3_stmt *statement, int column,
                              struct err *err);
 
-/* The same for bytes; the reader frees what it gets. */
-void db_bind_secret_bytes(struct db *db, sqlite3_stmt *statement, int index, const void *bytes,
-                          size_t len);
-int db_column_secret_bytes(struct db *db, sqlite3_stmt *statement, int column, char **ret_bytes,
-                           size_t *ret_len, struct err *err);
-
 /*
  * `vault` (borrowed, may be NULL) for these. A writer also checks that it fits: a file
  * that was ever sealed is ERR_INPUT without its key or with another one.

@@ -8,27 +8,13 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/random.h"
 #include "memory/files_dir_parts.h"
 #include "memory/files_doc.h"
 
 #define LOG_MODULE "memory.files"
 #include "base/log.h"
-
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len) {
-        ssize_t wrote = write(fd, bytes, len);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return -1;
-        bytes += wrote;
-        len -= (size_t)wrote;
-    }
-    return 0;
-}
 
 /* Creates `name` with the JSON in it, durable but for its name. */
 static int write_document(const struct files_dir *dir, enum files_folder folder,
@@ -44,7 +30,7 @@ static int write_document(const struct files_dir *dir, enum files_folder folder,
     fd = openat(dir->fds[folder], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return files_fail(dir, folder, "create", name, err);
-    if (write_all(fd, buf_text(&bytes), bytes.len) < 0 || fsync(fd) < 0) {
+    if (file_write_all(fd, buf_text(&bytes), bytes.len) < 0 || fsync(fd) < 0) {
         files_fail(dir, folder, "write", name, err);
         unlinkat(dir->fds[folder], name, 0);
         return -1;

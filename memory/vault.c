@@ -135,50 +135,36 @@ char *vault_seal(const struct vault *vault, const char *text, size_t len)
     return out;
 }
 
-int vault_open_bytes(const struct vault *vault, const char *stored, size_t stored_len,
-                     char **ret_bytes, size_t *ret_len, struct err *err)
+int vault_open_text(const struct vault *vault, const char *stored, char **ret_text,
+                    struct err *err)
 {
+    size_t len = strlen(stored);
     AUTO_FREE unsigned char *sealed = NULL;
     size_t sealed_len = 0;
-    size_t len;
-    char *bytes;
+    char *text;
 
-    if (stored_len < MARK_LEN || memcmp(stored, MARK, MARK_LEN) != 0) {
-        bytes = xcalloc(1, stored_len + 1);
-        if (stored_len)
-            memcpy(bytes, stored, stored_len);
-        *ret_bytes = bytes;
-        *ret_len = stored_len;
+    if (!vault_is_sealed(stored)) {
+        *ret_text = xstrndup(stored, len);
         return 0;
     }
     if (!vault)
         return err_set(err, ERR_INPUT,
                        "a text is sealed and there is no key: set memory.encryption_key_file "
                        "to the file it was sealed with");
-    sealed = xcalloc(1, stored_len + 1);
-    if (sodium_base642bin(sealed, stored_len, stored + MARK_LEN, stored_len - MARK_LEN, NULL,
-                          &sealed_len, NULL, VARIANT) < 0 ||
+    sealed = xcalloc(1, len + 1);
+    if (sodium_base642bin(sealed, len, stored + MARK_LEN, len - MARK_LEN, NULL, &sealed_len,
+                          NULL, VARIANT) < 0 ||
         sealed_len < NONCE_BYTES + TAG_BYTES)
         return err_set(err, ERR_INPUT, "a sealed text is damaged");
-    len = sealed_len - NONCE_BYTES - TAG_BYTES;
-    bytes = xcalloc(1, len + 1);
+    text = xcalloc(1, sealed_len - NONCE_BYTES - TAG_BYTES + 1);
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-            (unsigned char *)bytes, NULL, NULL, sealed + NONCE_BYTES, sealed_len - NONCE_BYTES,
+            (unsigned char *)text, NULL, NULL, sealed + NONCE_BYTES, sealed_len - NONCE_BYTES,
             NULL, 0, sealed, vault->key) < 0) {
-        free(bytes);
+        free(text);
         return err_set(err, ERR_INPUT,
                        "a sealed text does not open: memory.encryption_key_file holds another "
                        "key than the one it was sealed with, or the text was changed");
     }
-    *ret_bytes = bytes;
-    *ret_len = len;
+    *ret_text = text;
     return 0;
-}
-
-int vault_open_text(const struct vault *vault, const char *stored, char **ret_text,
-                    struct err *err)
-{
-    size_t len = 0;
-
-    return vault_open_bytes(vault, stored, strlen(stored), ret_text, &len, err);
 }

@@ -28,8 +28,5 @@ bool vault_is_sealed(const char *text);
 char *vault_seal(const struct vault *vault, const char *text, size_t len);
 int vault_open_text(const struct vault *vault, const char *stored, char **ret_text,
                     struct err *err);
-/* The same for bytes, of which *ret_len says how many; a NUL follows them. */
-int vault_open_bytes(const struct vault *vault, const char *stored, size_t stored_len,
-                     char **ret_bytes, size_t *ret_len, struct err *err);
 
 #endif
