@@ -27,7 +27,16 @@
 
 #define AGENT_RUN_ID_BYTES 40 /* with the NUL */
 
-enum agent_dialect { AGENT_DIALECT_CURSOR, AGENT_DIALECT_TEXT };
+/* In the order of enum config_dialect, and so are the next two of theirs. */
+enum agent_dialect {
+    AGENT_DIALECT_CURSOR,
+    AGENT_DIALECT_CLAUDE,
+    AGENT_DIALECT_CODEX,
+    AGENT_DIALECT_GEMINI,
+    AGENT_DIALECT_OPENCODE,
+    AGENT_DIALECT_TEXT,
+};
+enum agent_fence { AGENT_FENCE_AUTO, AGENT_FENCE_ON, AGENT_FENCE_OFF };
 enum agent_mode { AGENT_MODE_ASK, AGENT_MODE_PLAN, AGENT_MODE_WRITE };
 
 struct agent_spec {
@@ -46,7 +55,15 @@ struct agent_spec {
     int64_t timeout_ms; /* all of the run; holds across a restart of the daemon */
     int64_t kill_grace_ms;
     int64_t max_output_bytes; /* of out.ndjson; enforced by RLIMIT_FSIZE */
-    int cancel_fd; /* an eventfd of the caller's: readable ends the run; -1 for none */
+    enum agent_fence fence;
+    const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
+    const char *const *fence_write;
+    int64_t max_memory_bytes;
+    int64_t max_processes;
+    const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */
+    const char *chat_id;  /* the agent's own chat to go on in, NULL for none */
+    bool is_new_chat;     /* chat_id is to be made */
+    int cancel_fd;        /* an eventfd of the caller's: readable ends the run; -1 for none */
 };
 
 enum agent_event_kind {

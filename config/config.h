@@ -28,7 +28,16 @@ enum config_reply {
     CONFIG_REPLY_POST
 };
 enum config_dm { CONFIG_DM_AUTO, CONFIG_DM_FLAT, CONFIG_DM_THREADS };
-enum config_dialect { CONFIG_DIALECT_CURSOR, CONFIG_DIALECT_TEXT };
+enum config_dialect {
+    CONFIG_DIALECT_CURSOR,
+    CONFIG_DIALECT_CLAUDE,
+    CONFIG_DIALECT_CODEX,
+    CONFIG_DIALECT_GEMINI,
+    CONFIG_DIALECT_OPENCODE,
+    CONFIG_DIALECT_TEXT,
+};
+enum config_busy { CONFIG_BUSY_QUEUE, CONFIG_BUSY_STEER, CONFIG_BUSY_INTERRUPT };
+enum config_fence { CONFIG_FENCE_AUTO, CONFIG_FENCE_ON, CONFIG_FENCE_OFF };
 enum config_mode { CONFIG_MODE_ASK, CONFIG_MODE_PLAN, CONFIG_MODE_WRITE };
 enum config_scope {
     CONFIG_SCOPE_USER_THREAD,
@@ -102,7 +111,31 @@ struct config {
         int64_t kill_grace_ms;
         int64_t max_output_bytes;
         int64_t cache_ttl_ms; /* 0: answers are not kept for repeated questions */
+        int busy;             /* enum config_busy */
+        bool resume;
+        bool worktree;
+        int fence; /* enum config_fence */
+        struct config_list fence_read;
+        struct config_list fence_write;
+        int64_t max_memory_bytes;
+        int64_t max_processes;
+        int64_t runs_ttl_ms;
+        int64_t runs_max_bytes;
+        struct {
+            int64_t run_tokens;      /* 0: no limit */
+            int64_t user_day_tokens; /* 0: no limit */
+            int64_t warn_percent;
+        } spending;
     } agent;
+    struct {
+        int64_t max_bytes; /* 0: no files */
+        int64_t max_count;
+        struct config_list types; /* empty: any */
+    } files;
+    struct {
+        struct config_list secret_files;
+        bool inbound;
+    } guard;
     struct config_channel *channels;
     size_t channels_count;
     struct {

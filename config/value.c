@@ -185,6 +185,19 @@ const char *value_check_path(const char *text)
     return has_control_characters(text) ? "holds control characters" : NULL;
 }
 
+/* "text/plain", "text/*": two names with a slash. */
+const char *value_check_media_type(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.+-*";
+    const char *slash = strchr(text, '/');
+
+    if (!slash || slash == text || !slash[1] ||
+        strspn(text, allowed) != (size_t)(slash - text) ||
+        strspn(slash + 1, allowed) != strlen(slash + 1))
+        return "is not a media type in small letters";
+    return NULL;
+}
+
 const char *value_check_optional_path(const char *text)
 {
     return *text ? value_check_path(text) : NULL;

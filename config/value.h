@@ -30,8 +30,9 @@ void value_print_size(struct buf *out, int64_t bytes);
 
 typedef const char *(*value_check_fn)(const char *text);
 
-const char *value_check_url(const char *text);           /* https, or http to loopback */
-const char *value_check_path(const char *text);          /* absolute */
+const char *value_check_url(const char *text);  /* https, or http to loopback */
+const char *value_check_path(const char *text); /* absolute */
+const char *value_check_media_type(const char *text);
 const char *value_check_optional_path(const char *text); /* absolute, or nothing */
 const char *value_check_user(const char *text);          /* U... or W... */
 const char *value_check_channel(const char *text);       /* C..., D... or G... */

@@ -20,11 +20,12 @@
 #include "base/file.h"
 #include "tests/scenario/harness_inside.h"
 
-#define STEP_MS       10
-#define MESSAGE_BYTES 16384
-#define LOG_SHOWN     6000 /* bytes of the daemon's log that go with a failure */
-#define ARGS_MAX      32
-#define LOG_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define STEP_MS        10
+#define MESSAGE_BYTES  16384
+#define LOG_SHOWN      6000 /* bytes of the daemon's log that go with a failure */
+#define ARGS_MAX       32
+#define LOG_MAX_BYTES  ((size_t)64 * 1024 * 1024)
+#define ACK_TIMEOUT_MS 3000 /* the lab's own */
 
 static _Noreturn void print_and_abort(const char *message)
 {
@@ -257,6 +258,8 @@ struct harness *harness_new(void)
     }
     harness->http = http_new();
     set_defaults(harness);
+    if (slowness() > 1) /* the three seconds to ack are a promise of what runs at full speed */
+        lab_set(harness, "ack_timeout_ms", json_integer(harness_limit_ms(ACK_TIMEOUT_MS)));
     return harness;
 }
 

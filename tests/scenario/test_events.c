@@ -507,6 +507,7 @@ static void a_reply_that_overtakes_its_mention_is_not_lost(void **state)
                                       "app_mention", "user", ALICE, "text", "<@U0BOT> first",
                                       "ts", thread, "channel", DEV, "event_ts", thread)));
     lab_wait_acked(h);
+    lab_wait_reply(h, DEV, thread, "\"second\""); /* else one turn may answer both */
     lab_say(h, ALICE, DEV, thread, "third");
     lab_wait_reply(h, DEV, thread, "(1) \"first\" (2) \"second\". Now you ask: \"third\"");
     json_decref(said);

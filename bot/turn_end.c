@@ -1,0 +1,273 @@
+#include "bot/turn_parts.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/random.h"
+
+#define LOG_MODULE "bot.turn"
+#include "base/log.h"
+
+#define RETRY_MAX_BYTES  1900 /* a button carries 2,000 */
+#define PATIENCE_BASE_MS 2000 /* waits between attempts while Slack or the disk refuse */
+#define PATIENCE_CAP_MS  60000
+
+/* Waits before the next attempt at what Slack or the disk refused; false when the daemon stops.
+ */
+static bool wait_for_better_times(const struct turn *turn, unsigned attempt)
+{
+    int64_t until_ms =
+        clock_now_ms() + random_backoff_ms(PATIENCE_BASE_MS, PATIENCE_CAP_MS, attempt);
+
+    while (clock_now_ms() < until_ms) {
+        if (turn_is_stopping(turn))
+            return false;
+        poll(NULL, 0, TURN_STOP_CHECK_MS);
+    }
+    return true;
+}
+
+/* How a turn ends for the person: `failure` (NULL for none) with its Retry, or `note`. */
+struct ending {
+    const char *note;
+    const char *failure;
+    const char *retry;
+};
+
+static int show_ending(struct turn *turn, const struct ending *ending, struct err *err)
+{
+    const struct surface_ops *ops = turn->surface->ops;
+
+    return ending->failure ? ops->failed(turn->surface, ending->failure, ending->retry, err)
+                           : ops->end(turn->surface, ending->note, err);
+}
+
+/*
+ * Shows the end, patiently: while Slack is away it is kept. 0 delivered or refused for good
+ * (logged); -1: the daemon stops, the next one delivers.
+ */
+static int deliver(struct turn *turn, const struct ending *ending)
+{
+    int64_t started_ms = clock_now_ms();
+
+    for (unsigned attempt = 0;; attempt++) {
+        struct err err = { 0 };
+
+        if (show_ending(turn, ending, &err) == 0)
+            return 0;
+        if (turn_is_stopping(turn))
+            return -1;
+        if (err.kind != ERR_TEMP || clock_now_ms() - started_ms > turn->patience_ms) {
+            log_err("the end of an answer could not be delivered, channel=%s ts=%s%s%s: %s",
+                    turn_first_entry(turn)->channel, turn_first_entry(turn)->ts,
+                    ending->failure ? " failure=" : "", ending->failure ? ending->failure : "",
+                    err.message);
+            return 0;
+        }
+        log_warn("answer not delivered yet, trying again: %s", err.message);
+        if (!wait_for_better_times(turn, attempt))
+            return -1;
+    }
+}
+
+static int close_answer(struct turn *turn, const char *note)
+{
+    struct ending ending = { .note = note };
+
+    return deliver(turn, &ending);
+}
+
+static int tell_failure(struct turn *turn, const char *sentence)
+{
+    AUTO_BUF struct buf retry = { 0 };
+    struct ending ending = { .failure = sentence };
+
+    buf_init(&retry, RETRY_MAX_BYTES);
+    for (size_t i = 0; i < turn->batch->count; i++)
+        buf_printf(&retry, "%s%" PRId64, i ? "," : "", turn->batch->entries[i]->id);
+    ending.retry = buf_text(&retry);
+    return deliver(turn, &ending);
+}
+
+/*
+ * Whether to try again what the disk refused: a full disk is emptied, and until then the turns
+ * behind this one could not be kept either. False when that is hopeless, takes too long, or the
+ * daemon stops.
+ */
+static bool may_store_again(const struct turn *turn, int64_t started_ms, unsigned attempt,
+                            const struct err *err)
+{
+    if (err->kind == ERR_INPUT || turn_is_stopping(turn) ||
+        clock_now_ms() - started_ms > turn->patience_ms)
+        return false;
+    log_warn("the end of a turn is not stored yet, trying again: %s", err->message);
+    return wait_for_better_times(turn, attempt);
+}
+
+static void mark_failed(struct turn *turn, const struct turn_progress *progress)
+{
+    int64_t started_ms = clock_now_ms();
+    struct err err = { 0 };
+
+    for (unsigned attempt = 0;
+         memory_mark_messages(turn->memory, progress->ids, turn->batch->count, LEDGER_FAILED,
+                              &err) < 0;
+         attempt++) {
+        if (may_store_again(turn, started_ms, attempt, &err))
+            continue;
+        log_err("ledger not updated, the turn will be taken up again at the next start: %s",
+                err.message);
+        return;
+    }
+}
+
+static void fill_turns(const struct turn *turn, const char *answer, struct memory_turn *turns)
+{
+    size_t count = turn->batch->count;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct ledger_entry *entry = turn->batch->entries[i];
+
+        turns[i] = (struct memory_turn){
+            .role = MEMORY_ROLE_USER,
+            .author = entry->user,
+            .text = entry->text,
+            .slack_ts = entry->ts,
+            .at_wall_s = entry->received_wall_us / 1000000,
+            .tokens = memory_estimate_tokens(entry->text, strlen(entry->text)),
+        };
+    }
+    turns[count] = (struct memory_turn){
+        .role = MEMORY_ROLE_ASSISTANT,
+        .author = "",
+        .text = answer,
+        .slack_ts = "",
+        .at_wall_s = clock_wall_s(),
+        .tokens = memory_estimate_tokens(answer, strlen(answer)),
+    };
+}
+
+static void remember(struct turn *turn, struct turn_progress *progress, enum ledger_state state)
+{
+    struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
+    const char *answer = turn->surface->ops->answer(turn->surface);
+    int64_t started_ms = clock_now_ms();
+    struct err err = { 0 };
+
+    fill_turns(turn, answer, turns);
+    for (unsigned attempt = 0;
+         memory_conversation_commit(turn->memory, progress->conversation, turns,
+                                    turn->batch->count + (*answer ? 1 : 0), progress->ids,
+                                    turn->batch->count, state, &err) < 0;
+         attempt++) {
+        if (may_store_again(turn, started_ms, attempt, &err))
+            continue;
+        log_err("the turn was answered but not remembered; it is taken up again at the next "
+                "start: run=%s: %s",
+                progress->run_id, err.message);
+        return;
+    }
+    if (agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+        log_warn("%s", err.message);
+}
+
+static void count_usage(const struct turn *turn, const struct turn_progress *progress,
+                        const struct agent_result *result)
+{
+    histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
+    if (result->input_tokens > 0)
+        metric_add(turn->metrics->input_tokens, result->input_tokens);
+    if (result->output_tokens > 0)
+        metric_add(turn->metrics->output_tokens, result->output_tokens);
+    if (progress->prompt_bytes && result->outcome == AGENT_OK)
+        memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
+                          result->input_tokens);
+}
+
+/* Blanks alone are no text to Slack: a message of them would never appear. */
+static bool is_wordless(const char *answer)
+{
+    return answer[strspn(answer, " \t\n\r")] == '\0';
+}
+
+static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *progress)
+{
+    AUTO_FREE char *note = NULL;
+
+    if (progress->denied.len)
+        note =
+            xasprintf("_Not allowed here, so left undone: %s._", buf_text(&progress->denied));
+    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
+        note = xstrdup("_The agent finished without a word._");
+    if (close_answer(turn, note ? note : "") < 0)
+        return TURN_LEFT;
+    remember(turn, progress, LEDGER_DONE);
+    if (!note)
+        kept_store(turn->memory, turn->config, &progress->question,
+                   turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
+                   turn->batch->conversation, turn->surface->ops->answer(turn->surface));
+    metric_add(turn->metrics->answered, 1);
+    return TURN_ANSWERED;
+}
+
+/* No agent has run. */
+enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progress)
+{
+    turn->surface->ops->append(turn->surface, buf_text(&progress->kept), progress->kept.len);
+    if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
+        return TURN_LEFT;
+    log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
+             turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
+             turn->batch->conversation);
+    remember(turn, progress, LEDGER_DONE);
+    metric_add(turn->metrics->answered, 1);
+    return TURN_ANSWERED;
+}
+
+static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
+{
+    if (close_answer(turn, "_Stopped._") < 0)
+        return TURN_LEFT;
+    remember(turn, progress, LEDGER_CANCELLED);
+    metric_add(turn->metrics->stopped, 1);
+    return TURN_STOPPED;
+}
+
+/* The person reads one sentence; the log has the cause; the ledger keeps the message for Retry.
+ */
+enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
+                                  const char *sentence, bool is_partial)
+{
+    AUTO_FREE char *whole =
+        xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+    struct err err = { 0 };
+
+    if (tell_failure(turn, whole) < 0)
+        return TURN_LEFT;
+    mark_failed(turn, progress);
+    if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+        log_warn("%s", err.message);
+    metric_add(turn->metrics->failed, 1);
+    return TURN_FAILED;
+}
+
+enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress)
+{
+    const struct agent_result *result = agent_run_result(progress->run);
+    char took[32];
+
+    count_usage(turn, progress, result);
+    log_info("run=%s ended: %s after %s%s%s", progress->run_id,
+             result->outcome == AGENT_OK          ? "answered"
+             : result->outcome == AGENT_CANCELLED ? "stopped"
+                                                  : "failed",
+             clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    if (result->outcome == AGENT_OK)
+        return end_answered(turn, progress);
+    if (result->outcome == AGENT_CANCELLED)
+        return end_stopped(turn, progress);
+    return turn_end_failed(turn, progress, result->sentence, result->is_partial);
+}

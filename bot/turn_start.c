@@ -1,0 +1,203 @@
+#include "bot/turn_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/prompt.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "bot/note.h"
+#include "bot/wiring.h"
+#include "memory/context.h"
+
+#define LOG_MODULE "bot.turn"
+#include "base/log.h"
+
+#define PROMPT_MAX_BYTES   (2U << 20)          /* without what memory adds */
+#define QUESTION_MAX_BYTES ((size_t)256 << 10) /* what recall looks at */
+
+struct turn_settings turn_settings_of(const struct turn *turn)
+{
+    const struct config *config = turn->config;
+    const struct config_channel *channel =
+        config_find_channel(config, turn_first_entry(turn)->channel);
+    struct turn_settings settings = {
+        .workspace = config->agent.workspace,
+        .model = config->agent.model,
+        .instructions = config->agent.instructions,
+        .mode = (enum agent_mode)config->agent.mode,
+    };
+
+    if (!channel)
+        return settings;
+    if (channel->workspace)
+        settings.workspace = channel->workspace;
+    if (channel->model)
+        settings.model = channel->model;
+    if (channel->instructions)
+        settings.instructions = channel->instructions;
+    if (channel->has_mode)
+        settings.mode = (enum agent_mode)channel->mode;
+    return settings;
+}
+
+static size_t context_max_bytes(const struct turn *turn)
+{
+    return (size_t)turn->config->memory.context.budget_tokens * MEMORY_TOKEN_MAX_BYTES;
+}
+
+/* What is asked, as recall reads it: every message of the batch. */
+static void join_questions(const struct turn *turn, struct buf *out)
+{
+    for (size_t i = 0; i < turn->batch->count; i++) {
+        if (i > 0)
+            buf_append_char(out, '\n');
+        buf_append_text(out, turn->batch->entries[i]->text);
+    }
+}
+
+/* Other conversations are recalled only where nobody but their owner reads the answer. */
+static bool is_private(const struct turn *turn)
+{
+    struct note note;
+    bool is_direct;
+
+    note_parse(turn_first_entry(turn)->attributes, &note);
+    is_direct = note.is_direct;
+    note_deinit(&note);
+    return is_direct;
+}
+
+static void build_context(const struct turn *turn, const struct turn_progress *progress,
+                          struct buf *out)
+{
+    const struct config *config = turn->config;
+    struct memory_context_options options = wiring_context_options(config, is_private(turn));
+    struct memory_receipt receipt = { 0 };
+    AUTO_BUF struct buf question = { 0 };
+
+    buf_init(&question, QUESTION_MAX_BYTES);
+    join_questions(turn, &question);
+    options.question = buf_text(&question);
+    options.user = turn_first_entry(turn)->user;
+    options.now_wall_s = clock_wall_s();
+    memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
+    context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
+                         &receipt);
+    memory_receipt_deinit(&receipt);
+}
+
+static void build_prompt(const struct turn *turn, struct turn_progress *progress,
+                         const struct turn_settings *settings, struct buf *out)
+{
+    struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
+    AUTO_BUF struct buf context = { 0 };
+    struct agent_prompt prompt = {
+        .mode = settings->mode,
+        .instructions = settings->instructions,
+        .messages = messages,
+        .messages_count = turn->batch->count,
+    };
+
+    buf_init(&context, context_max_bytes(turn));
+    build_context(turn, progress, &context);
+    prompt.context_lines = buf_text(&context);
+    for (size_t i = 0; i < turn->batch->count; i++) {
+        messages[i].author = turn->batch->entries[i]->user;
+        messages[i].text = turn->batch->entries[i]->text;
+    }
+    agent_prompt_build(&prompt, out);
+    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
+                  &progress->question);
+    progress->prompt_bytes = out->len;
+    progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
+}
+
+/* The part of the specification that a run of an earlier process needs as well. */
+static struct agent_spec spec_of(const struct turn *turn)
+{
+    const struct config *config = turn->config;
+
+    return (struct agent_spec){
+        .launcher = turn->launcher,
+        .runs_dir = turn->runs_dir,
+        .dialect = (enum agent_dialect)config->agent.dialect,
+        .first_output_timeout_ms = config->agent.first_output_timeout_ms,
+        .idle_timeout_ms = config->agent.idle_timeout_ms,
+        .timeout_ms = config->agent.timeout_ms,
+        .kill_grace_ms = config->agent.kill_grace_ms,
+        .max_output_bytes = config->agent.max_output_bytes,
+        .cancel_fd = turn->cancel_fd,
+    };
+}
+
+static int start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    struct turn_settings settings = turn_settings_of(turn);
+    struct agent_spec spec = spec_of(turn);
+    AUTO_FREE const char **command = wiring_argv(&turn->config->agent.command);
+    AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
+    AUTO_BUF struct buf prompt = { 0 };
+
+    buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
+    build_prompt(turn, progress, &settings, &prompt);
+    if (buf_finish(&prompt, err) < 0)
+        return err_wrap(err, "prompt");
+    spec.command = command;
+    spec.env_names = env_names;
+    spec.mode = settings.mode;
+    spec.model = settings.model;
+    spec.workspace = settings.workspace;
+    spec.prompt = buf_text(&prompt);
+    spec.prompt_len = prompt.len;
+    agent_run_new_id(progress->run_id);
+    /* Stored before the process exists: a crash in between leaves a run id without a directory.
+     */
+    if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
+                            err) < 0)
+        return -1;
+    if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
+                  turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
+        return 0;
+    if (agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+        return -1;
+    histogram_observe_us(turn->metrics->wait,
+                         clock_wall_us() - turn_first_entry(turn)->received_wall_us);
+    log_info("run=%s started for user=%s channel=%s messages=%zu conversation=%s",
+             progress->run_id, turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
+             turn->batch->count, turn->batch->conversation);
+    return 0;
+}
+
+/* Goes on with the run of an earlier process, where there is one. */
+static int resume_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    struct agent_spec spec = spec_of(turn);
+    const struct ledger_entry *entry = turn_first_entry(turn);
+
+    if (agent_run_attach(&spec, entry->run_id, &progress->run, err) < 0)
+        return -1;
+    snprintf(progress->run_id, sizeof(progress->run_id), "%s", entry->run_id);
+    log_info("run=%s taken up again for user=%s channel=%s", entry->run_id, entry->user,
+             entry->channel);
+    return turn->surface->ops->resume(turn->surface, entry->reply_state, err);
+}
+int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    if (*turn_first_entry(turn)->run_id) {
+        if (resume_agent(turn, progress, err) == 0 || progress->run)
+            return progress->run ? 0 : -1;
+        if (err->kind != ERR_INPUT)
+            return -1;
+        /* No directory: the process died before it started anything, so nothing runs twice;
+         * but a kept answer may have been shown. */
+        log_warn("run=%s was never started, starting anew", turn_first_entry(turn)->run_id);
+        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
+        if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state,
+                                       err) < 0)
+            log_warn("%s", err->message);
+    }
+    turn->surface->ops->begin(turn->surface, clock_now_ms());
+    return start_agent(turn, progress, err);
+}
