@@ -181,4 +181,7 @@ void check_no_violations(struct harness *harness);
  * Waits for it. */
 void check_nothing_left(struct harness *harness);
 
+/* The processes of the daemon's runs right now, at most `max`; how many. */
+size_t harness_find_runs(struct harness *harness, pid_t *ret_pids, size_t max);
+
 #endif
