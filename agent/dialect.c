@@ -17,7 +17,7 @@ const struct dialect *dialect_get(enum agent_dialect which)
 const struct dialect *dialect_find(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
-        if (strcmp(dialects[i]->name, name) == 0)
+        if (dialects[i] && strcmp(dialects[i]->name, name) == 0)
             return dialects[i];
     }
     return NULL;
