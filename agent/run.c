@@ -423,6 +423,8 @@ static void decide_result(struct agent_run *run, int64_t now_ms)
     evidence.has_verdict = run->has_verdict;
     evidence.verdict = run->verdict;
     evidence.ends_by_exit = run->dialect->ends_by_exit;
+    evidence.needs_settled = run->dialect->needs_settled;
+    evidence.exits = run->dialect->exits;
     evidence.has_status = run->has_status;
     evidence.status = run->status;
     evidence.launch_step = step;
