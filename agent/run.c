@@ -150,6 +150,7 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
     meta.argv = argv.items;
     meta.max_output_bytes = spec->max_output_bytes;
     meta.started_wall_s = clock_wall_s();
+    fence_spec_set(&meta.fence, spec);
     rc = agent_meta_write(run->dir, &meta, err);
     agent_meta_deinit(&meta);
     return rc;

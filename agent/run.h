@@ -59,6 +59,7 @@ struct agent_spec {
     enum agent_fence fence;
     const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
     const char *const *fence_write;
+    const char *const *fence_hidden; /* never, wherever they lie: our own secrets */
     int64_t max_memory_bytes;
     int64_t max_processes;
     const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */
