@@ -247,11 +247,24 @@ static void append_title(struct buf *out, const char *key, const json_t *call)
     }
 }
 
+/* A result holds "success", "rejected", or what went wrong; forms not known yet are no failure.
+ */
+static enum agent_tool_end end_of(const json_t *result)
+{
+    if (json_object_get(result, "rejected"))
+        return AGENT_TOOL_REJECTED;
+    if (json_object_get(result, "failure") || json_object_get(result, "error") ||
+        json_is_true(json_object_get(json_object_get(result, "success"), "isError")))
+        return AGENT_TOOL_FAILED;
+    return AGENT_TOOL_OK;
+}
+
 static void read_tool_call(struct cursor_state *state, struct agent_stream *stream,
                            const json_t *root)
 {
     json_t *tools = json_object_get(root, "tool_call");
     const char *subtype = text_of(root, "subtype");
+    const char *id = text_of(root, "call_id");
     const char *key = NULL;
     json_t *call = NULL;
     AUTO_BUF struct buf title = { 0 };
@@ -268,11 +281,16 @@ static void read_tool_call(struct cursor_state *state, struct agent_stream *stre
         buf_append_text(&title, "Using a tool");
     state->has_boundary = true;
     if (strcmp(subtype, "started") == 0) {
-        agent_stream_emit(stream, AGENT_EVENT_TOOL, buf_text(&title), title.len);
+        agent_stream_emit_tool(stream, AGENT_EVENT_TOOL, buf_text(&title), title.len, id,
+                               AGENT_TOOL_OK);
     } else if (strcmp(subtype, "completed") == 0) {
-        if (json_object_get(json_object_get(call, "result"), "rejected"))
-            agent_stream_emit(stream, AGENT_EVENT_DENIED, buf_text(&title), title.len);
-        agent_stream_emit(stream, AGENT_EVENT_TOOL_DONE, buf_text(&title), title.len);
+        enum agent_tool_end end = end_of(json_object_get(call, "result"));
+
+        if (end == AGENT_TOOL_REJECTED)
+            agent_stream_emit_tool(stream, AGENT_EVENT_DENIED, buf_text(&title), title.len, id,
+                                   end);
+        agent_stream_emit_tool(stream, AGENT_EVENT_TOOL_DONE, buf_text(&title), title.len, id,
+                               end);
     }
 }
 

@@ -77,10 +77,17 @@ enum agent_event_kind {
     AGENT_EVENT_ENDED,  /* the last one: agent_run_result() is set, no process is left */
 };
 
+/* How a tool call ended, as far as the agent says it. */
+enum agent_tool_end { AGENT_TOOL_OK, AGENT_TOOL_FAILED, AGENT_TOOL_REJECTED };
+
 struct agent_event {
     enum agent_event_kind kind;
     const char *text; /* borrowed until the next call */
     size_t text_len;
+    /* TOOL, TOOL_DONE, DENIED: the agent's own id of the call, by which an end finds its
+     * beginning where several run at once; "" where it gives none. Borrowed as text is. */
+    const char *tool_id;
+    enum agent_tool_end tool_end; /* TOOL_DONE */
 };
 
 enum agent_outcome {
@@ -108,7 +115,8 @@ struct agent_result {
     char sentence[256]; /* for the person: plain, no paths, no stderr */
     char cause[2560];   /* for the log: exit status, signal, tail of stderr, masked */
     bool is_partial;    /* text was seen before it failed */
-    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
+    /* -1 unknown. What was read from the cache is a part of the input. */
+    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     int64_t duration_ms;
     size_t skipped_lines; /* garbage among the output */
 };
