@@ -165,7 +165,7 @@ static int spawn_launcher(struct agent_run *run, const struct agent_spec *spec, 
     AUTO_FREE char *errors = xasprintf("%s/%s", run->dir, AGENT_FILE_ERRORS);
     char verb[] = "launch";
     char *argv[] = { (char *)spec->launcher, verb, run->dir, NULL };
-    char **environment = agent_environment_build(spec->env_names, run->id);
+    char **environment = agent_environment_build(spec->env_names, run->id, spec->slot_dir);
     int rc = 0;
 
     sigemptyset(&none);
