@@ -34,6 +34,23 @@ static int64_t number(const struct stage *stage, const char *key, int64_t otherw
     return scenario_number(stage->scenario, key, otherwise);
 }
 
+/* Much output, a little answer: what an agent does that reads files and ponders. */
+static int play_ponder(const struct stage *stage)
+{
+    char thought[1001];
+
+    memset(thought, 'z', sizeof(thought) - 1);
+    thought[sizeof(thought) - 1] = '\0';
+    emit_opening();
+    for (int64_t left = number(stage, "bytes", 1000000); left > 0; left -= 1000) {
+        emit_thinking(thought);
+        emit_pause((int)number(stage, "pause_ms", 0));
+    }
+    emit_words("I have pondered it.", 0);
+    emit_result();
+    return 0;
+}
+
 /* --- refusals --------------------------------------------------------------------------- */
 
 int act_refuse_login(void)
@@ -664,6 +681,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
     { "gate", false, play_gate },
