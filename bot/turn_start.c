@@ -70,29 +70,52 @@ static bool is_private(const struct turn *turn)
 }
 
 static void build_context(const struct turn *turn, const struct turn_progress *progress,
-                          struct buf *out)
+                          struct memory_context_items *ret_items)
 {
     const struct config *config = turn->config;
     struct memory_context_options options = wiring_context_options(config, is_private(turn));
     struct memory_receipt receipt = { 0 };
     AUTO_BUF struct buf question = { 0 };
+    AUTO_BUF struct buf lines = { 0 };
 
+    buf_init(&lines, context_max_bytes(turn));
     buf_init(&question, QUESTION_MAX_BYTES);
     join_questions(turn, &question);
     options.question = buf_text(&question);
     options.user = turn_first_entry(turn)->user;
     options.now_wall_s = clock_wall_s();
-    memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
+    memory_build_context(turn->memory, progress->conversation, &options, &lines, ret_items,
+                         &receipt);
     context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
                          &receipt);
     memory_receipt_deinit(&receipt);
+}
+
+/* What memory tells, in the words of a prompt. Strings are borrowed. */
+static struct agent_prompt_item *prompt_items(const struct memory_context_items *context)
+{
+    struct agent_prompt_item *items = xcalloc(context->count + 1, sizeof(*items));
+
+    for (size_t i = 0; i < context->count; i++) {
+        const struct memory_context_item *item = &context->all[i];
+
+        items[i] = (struct agent_prompt_item){
+            .part = (enum agent_prompt_part)item->part, /* alike in both */
+            .day = item->day,
+            .conversation = item->conversation,
+            .from = item->speaker,
+            .text = item->text,
+        };
+    }
+    return items;
 }
 
 static void build_prompt(const struct turn *turn, struct turn_progress *progress,
                          const struct turn_settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
-    AUTO_BUF struct buf context = { 0 };
+    struct memory_context_items context = { 0 };
+    AUTO_FREE struct agent_prompt_item *items = NULL;
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
@@ -100,9 +123,10 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         .messages_count = turn->batch->count,
     };
 
-    buf_init(&context, context_max_bytes(turn));
     build_context(turn, progress, &context);
-    prompt.context_lines = buf_text(&context);
+    items = prompt_items(&context);
+    prompt.items = items;
+    prompt.items_count = context.count;
     for (size_t i = 0; i < turn->batch->count; i++) {
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
@@ -110,6 +134,7 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     agent_prompt_build(&prompt, out);
     kept_identify(turn->config, &prompt, settings->workspace, settings->model,
                   &progress->question);
+    memory_context_items_deinit(&context);
     progress->prompt_bytes = out->len;
     progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
 }
