@@ -9,6 +9,7 @@
  *   # 2026-11-20
  *   User: what was said
  *   --- END CONVERSATION 5f0c... ---
+ *   --- BEGIN SHOWN 5f0c... --- (and DONE: of a run that this one follows)
  *   --- BEGIN MESSAGE 5f0c... (from U1) ---
  *   the message
  *   --- END MESSAGE 5f0c... ---
@@ -18,6 +19,7 @@
 #ifndef AGENT_PROMPT_H
 #define AGENT_PROMPT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "agent/run.h"
@@ -35,6 +37,11 @@ struct agent_prompt {
     const struct agent_prompt_message
         *messages; /* what to answer, oldest first; at least one */
     size_t messages_count;
+    /* An earlier run began to answer and was ended because newer messages came: what it has
+     * said, which people have read, and what it did, a line each. Both may be "". */
+    bool is_follower;
+    const char *shown;
+    const char *done;
 };
 
 /* Appends the prompt: valid UTF-8 without control characters; user text cannot forge a
