@@ -148,10 +148,11 @@ struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *ch
 
 /*
  * The conversation whose running turn answers the message (channel, ts) or is answering in it,
- * or in which it waits or tells the place of one that waits. NULL: no such; caller frees.
+ * or in which it waits or tells the place of one that waits; *ret_thread is where it is
+ * answered. NULL: no such, and *ret_thread as before; caller frees both.
  */
-char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel,
-                                 const char *ts);
+char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
+                                 char **ret_thread);
 
 /* The running turn answers in this message, too; the message tells the place of a waiting one.
  */

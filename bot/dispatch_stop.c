@@ -144,7 +144,8 @@ static bool is_of_turn(const struct running *running, const char *channel, const
     return false;
 }
 
-char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts)
+char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
+                                 char **ret_thread)
 {
     struct lane *lane;
     struct lane *next_lane;
@@ -155,10 +156,13 @@ char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel,
     pthread_mutex_lock(&dispatch->lock);
     HASH_ITER(hh, dispatch->lanes, lane, next_lane)
     {
-        if (is_of_turn(lane->running, channel, ts) || find_waiting(lane, channel, ts)) {
-            found = xstrdup(lane->key);
-            break;
-        }
+        const struct waiting *item = find_waiting(lane, channel, ts);
+
+        if (!item && !is_of_turn(lane->running, channel, ts))
+            continue;
+        found = xstrdup(lane->key);
+        *ret_thread = xstrdup(item ? item->entry->reply_thread : lane->running->thread);
+        break;
     }
     pthread_mutex_unlock(&dispatch->lock);
     return found;

@@ -184,6 +184,7 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
 {
     struct agent_spec spec = spec_of(turn);
     const struct ledger_entry *entry = turn_first_entry(turn);
+    int rc;
 
     if (agent_run_attach(&spec, entry->run_id, &progress->run, err) < 0)
         return -1;
@@ -191,10 +192,9 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
     progress->is_taken_up = true;
     log_info("run=%s taken up again for user=%s channel=%s", entry->run_id, entry->user,
              entry->channel);
-    if (turn->surface->ops->resume(turn->surface, entry->reply_state, err) < 0)
-        return -1;
+    rc = turn->surface->ops->resume(turn->surface, entry->reply_state, err);
     turn_load_shown(turn, progress, entry->run_id);
-    return 0;
+    return rc;
 }
 
 int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
