@@ -150,10 +150,10 @@ static void fill_turns(const struct turn *turn, const char *answer, struct memor
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, enum ledger_state state)
+static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+                     enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
-    const char *answer = turn->surface->ops->answer(turn->surface);
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
 
@@ -174,9 +174,10 @@ static void remember(struct turn *turn, struct turn_progress *progress, enum led
         log_warn("%s", err.message);
 }
 
-static void count_usage(const struct turn *turn, const struct turn_progress *progress,
-                        const struct agent_result *result)
+void turn_count_usage(const struct turn *turn, const struct turn_progress *progress)
 {
+    const struct agent_result *result = agent_run_result(progress->run);
+
     histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
     if (result->input_tokens > 0)
         metric_add(turn->metrics->input_tokens, result->input_tokens);
@@ -204,7 +205,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
         note = xstrdup("_The agent finished without a word._");
     if (close_answer(turn, note ? note : "") < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_DONE);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     if (!note)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
@@ -222,16 +223,33 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
     log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
              turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
              turn->batch->conversation);
-    remember(turn, progress, LEDGER_DONE);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     metric_add(turn->metrics->answered, 1);
     return TURN_ANSWERED;
+}
+
+/* Whoever reads it again, the agent among them, shall know that there was more to say. */
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+{
+    const char *answer = turn->surface->ops->answer(turn->surface);
+    AUTO_FREE char *remembered =
+        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
+                  is_wordless(answer) ? "" : "\n\n");
+
+    turn_count_usage(turn, progress);
+    log_info("run=%s ended: interrupted by a newer message", progress->run_id);
+    if (close_answer(turn, "_Interrupted by your newer message._") < 0)
+        return TURN_LEFT;
+    remember(turn, progress, remembered, LEDGER_CANCELLED);
+    metric_add(turn->metrics->interrupted, 1);
+    return TURN_INTERRUPTED;
 }
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
     if (close_answer(turn, "_Stopped._") < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_CANCELLED);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
     return TURN_STOPPED;
 }
@@ -259,7 +277,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
     const struct agent_result *result = agent_run_result(progress->run);
     char took[32];
 
-    count_usage(turn, progress, result);
+    turn_count_usage(turn, progress);
     log_info("run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"
@@ -269,5 +287,6 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
         return end_answered(turn, progress);
     if (result->outcome == AGENT_CANCELLED)
         return end_stopped(turn, progress);
-    return turn_end_failed(turn, progress, result->sentence, result->is_partial);
+    return turn_end_failed(turn, progress, result->sentence,
+                           result->is_partial || progress->shown.len);
 }
