@@ -26,6 +26,7 @@ struct dispatch;
 struct intake;
 struct loop;
 struct people;
+struct placard;
 struct slack_socket;
 struct summarizer;
 struct workers;
@@ -42,6 +43,7 @@ struct app {
     struct people *people;
     struct loop *loop;
     struct courier *courier;
+    struct placard *placard; /* NULL until the workers start */
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
