@@ -32,8 +32,12 @@ struct turn_metrics {
     struct metric *stopped;
     struct metric *input_tokens;
     struct metric *output_tokens;
-    struct histogram *wait;     /* from the event to the start of the agent */
-    struct histogram *duration; /* of the agent's run */
+    struct metric *cache_read_tokens;
+    struct metric *cache_write_tokens;
+    struct metric *estimated_tokens; /* of agents that report none */
+    struct metric *spent;            /* questions refused because a day's tokens were used up */
+    struct histogram *wait;          /* from the event to the start of the agent */
+    struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
 };
@@ -59,9 +63,13 @@ enum turn_outcome {
     TURN_ANSWERED,
     TURN_FAILED,  /* the person was told */
     TURN_STOPPED, /* by the person */
-    TURN_LEFT,    /* the daemon stops; the next one takes it up */
+    TURN_REFUSED,
+    TURN_LEFT, /* the daemon stops; the next one takes it up */
 };
 
 enum turn_outcome turn_run(struct turn *turn);
+
+/* No run: the person reads `sentence`, and the messages are done with. */
+enum turn_outcome turn_refuse(struct turn *turn, const char *sentence);
 
 #endif

@@ -13,8 +13,10 @@
 
 #include "agent/run.h"
 #include "base/buf.h"
+#include "bot/activity.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/usage.h"
 
 #define TURN_STOP_CHECK_MS 200 /* how soon a running turn notices that the daemon stops */
 
@@ -22,7 +24,11 @@
 struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct buf denied; /* what the agent was not allowed to do */
+    struct activity activity;
+    struct buf denied;             /* what the agent was not allowed to do */
+    bool has_started;              /* the agent's first line came */
+    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
+    struct usage usage;            /* of the run that has ended */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;
@@ -59,5 +65,16 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
 enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progress);
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial);
+
+/* turn_usage.c: */
+
+/* What the run used, as far as it is known; all zero for one that never began. */
+void turn_take_usage(const struct turn *turn, struct turn_progress *progress,
+                     const struct agent_result *result);
+/* Counts it for the person whose message began the turn; after the turn is stored. */
+void turn_count_usage(const struct turn *turn, const struct turn_progress *progress);
+/* What stands of it under the answer: warnings, and the footer of those who want it. */
+void turn_print_usage(const struct turn *turn, const struct turn_progress *progress,
+                      struct buf *out);
 
 #endif
