@@ -18,7 +18,7 @@
 #define LOG_MODULE "bot.placard"
 #include "base/log.h"
 
-#define LOOK_MS          1000
+#define LOOK_MS          500
 #define CALL_DEADLINE_MS 3000
 #define RETRY_MS         10000 /* after a failed call */
 #define NEVER_MS         (INT64_MIN / 4)
@@ -276,7 +276,9 @@ static bool wait_for_next_look(struct placard *placard)
     bool goes_on;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_MS / 1000;
+    until.tv_nsec += LOOK_MS * INT64_C(1000000);
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&placard->lock);
     while (!placard->is_stopping &&
            pthread_cond_timedwait(&placard->changed, &placard->lock, &until) == 0)

@@ -2,7 +2,7 @@
  * placard.h - tells those who wait what is ahead of them: "2 ahead of you, about 4 min", where
  * their answer will come.
  *
- *   dispatcher --list, once a second--> placard --slack/notice--> status line or message
+ *   dispatcher --list, twice a second--> placard --slack/notice--> status line or message
  *   worker     --placard_take() at the start of a turn--> the answer goes on in that message
  *
  * Shown to whoever has waited for PLACARD_AFTER_MS, at most DISPATCH_PLACES_MAX of them, those
@@ -25,7 +25,7 @@
 #include "memory/memory.h"
 #include "slack/web.h"
 
-#define PLACARD_AFTER_MS   3000
+#define PLACARD_AFTER_MS   2000
 #define PLACARD_CHANGE_MS  10000
 #define PLACARD_REFRESH_MS 60000 /* of a status line, which Slack drops after two minutes */
 #define PLACARD_CALL_MS    2000

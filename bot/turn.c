@@ -12,6 +12,9 @@
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics)
 {
     static const char help[] = "Turns by how they ended.";
+    static const char tokens_help[] =
+        "Tokens as the agent reports them (cache_read is a part of input), and estimated of "
+        "those that report none.";
 
     *turn_metrics = (struct turn_metrics){
         .answered = metrics_counter(metrics, "turns_total", "outcome=\"answered\"", help),
@@ -20,10 +23,19 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
         .interrupted = metrics_counter(metrics, "turns_total", "outcome=\"interrupted\"", help),
         .steered = metrics_counter(metrics, "turns_steered_total", "",
                                    "Runs that another one followed with newer messages."),
-        .input_tokens = metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"",
-                                        "Tokens as the agent reports them."),
-        .output_tokens = metrics_counter(metrics, "agent_tokens_total", "kind=\"output\"",
-                                         "Tokens as the agent reports them."),
+        .input_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"", tokens_help),
+        .output_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"output\"", tokens_help),
+        .cache_read_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"cache_read\"", tokens_help),
+        .cache_write_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"cache_write\"", tokens_help),
+        .estimated_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"estimated\"", tokens_help),
+        .spent = metrics_counter(metrics, "spending_refused_total", "",
+                                 "Questions refused because their author's tokens of the day "
+                                 "were used up (agent.spending.user_day_tokens)."),
         .wait = metrics_histogram(metrics, "event_to_agent_seconds", "",
                                   "From the arrival of a message to the start of its run."),
         .duration =
@@ -48,6 +60,7 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
 {
     int64_t due_ms = 0;
 
+    activity_begin(&progress->activity, turn->surface, clock_now_ms());
     for (;;) {
         struct agent_event event = { 0 };
         int64_t now_ms = clock_now_ms();
@@ -55,7 +68,7 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
 
         if (turn_is_stopping(turn))
             return false;
-        if (now_ms >= due_ms) {
+        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms) {
             due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
             if (is_stopped)
                 eventfd_write(turn->cancel_fd, 1);
@@ -64,9 +77,9 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
                        due_ms < now_ms + TURN_STOP_CHECK_MS ? due_ms
                                                             : now_ms + TURN_STOP_CHECK_MS,
                        &event);
+        turn_show_event(turn, progress, &event);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
-        turn_show_event(turn, progress, &event);
         turn_note_done(progress, &event);
         if (event.kind != AGENT_EVENT_NONE)
             due_ms = 0; /* the surface decides whether that is worth sending now */

@@ -37,8 +37,12 @@ struct turn_metrics {
     struct metric *steered; /* runs */
     struct metric *input_tokens;
     struct metric *output_tokens;
-    struct histogram *wait;     /* from the event to the start of the agent */
-    struct histogram *duration; /* of the agent's run */
+    struct metric *cache_read_tokens;
+    struct metric *cache_write_tokens;
+    struct metric *estimated_tokens; /* of agents that report none */
+    struct metric *spent;            /* questions refused because a day's tokens were used up */
+    struct histogram *wait;          /* from the event to the start of the agent */
+    struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
 };
@@ -70,9 +74,13 @@ enum turn_outcome {
     TURN_FAILED,      /* the person was told */
     TURN_STOPPED,     /* by the person */
     TURN_INTERRUPTED, /* by a newer message of the person */
+    TURN_REFUSED,     /* the person's tokens of the day are used up */
     TURN_LEFT,        /* the daemon stops; the next one takes it up */
 };
 
 enum turn_outcome turn_run(struct turn *turn);
+
+/* No run: the person reads `sentence`, and the messages are done with. */
+enum turn_outcome turn_refuse(struct turn *turn, const char *sentence);
 
 #endif

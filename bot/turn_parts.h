@@ -15,8 +15,10 @@
 #include "agent/run.h"
 #include "agent/slot.h"
 #include "base/buf.h"
+#include "bot/activity.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/usage.h"
 
 #define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
 #define TURN_SHOWN_MAX_BYTES ((size_t)128 * 1024)
@@ -36,6 +38,10 @@ struct turn_progress {
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
     bool is_taken_up;        /* the run is one of an earlier process */
     bool is_follower;        /* the run follows one that newer messages ended */
+    struct activity activity;
+    bool has_started;              /* the agent's first line came */
+    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
+    struct usage usage;            /* of the run that has ended */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;
@@ -97,7 +103,17 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial);
 
-/* Counts the tokens of a run that has ended. */
+/* A run has ended: its figures go into the metrics and into progress->usage. */
+void turn_note_run(const struct turn *turn, struct turn_progress *progress);
+/* turn_usage.c: */
+
+/* What the run used, as far as it is known; all zero for one that never began. */
+void turn_take_usage(const struct turn *turn, struct turn_progress *progress,
+                     const struct agent_result *result);
+/* Counts it for the person whose message began the turn; after the turn is stored. */
 void turn_count_usage(const struct turn *turn, const struct turn_progress *progress);
+/* What stands of it under the answer: warnings, and the footer of those who want it. */
+void turn_print_usage(const struct turn *turn, const struct turn_progress *progress,
+                      struct buf *out);
 
 #endif

@@ -16,6 +16,7 @@
 #include "bot/note.h"
 #include "bot/people.h"
 #include "bot/placard.h"
+#include "bot/spending.h"
 #include "bot/summarizer.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
@@ -25,9 +26,10 @@
 #define LOG_MODULE "bot.worker"
 #include "base/log.h"
 
-#define REFILL_PAGE     256
-#define REFILL_AGAIN_MS 1000 /* after a failure */
-#define STOP_CHECK_MS   50
+#define REFILL_PAGE        256
+#define REFILL_AGAIN_MS    1000 /* after a failure */
+#define STOP_CHECK_MS      50
+#define SENTENCE_MAX_BYTES 1024
 
 struct worker {
     struct app *app;
@@ -162,6 +164,103 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     return surface;
 }
 
+static struct turn make_turn(struct worker *worker, const struct config *config,
+                             struct dispatch_batch *batch, struct reply_owner *owner)
+{
+    struct app *app = worker->app;
+
+    return (struct turn){
+        .config = config,
+        .memory = app->memory,
+        .metrics = worker->metrics,
+        .launcher = app->launcher,
+        .runs_dir = app->runs_dir,
+        .is_stopping = &app->is_stopping,
+        .cancel_fd = worker->cancel_fd,
+        .patience_ms = TURN_PATIENCE_MS,
+        .batch = batch,
+        .dispatch = app->dispatch,
+        .on_more = take_more,
+        .context = owner,
+    };
+}
+
+/* Moves what `user` said from one batch into another. */
+static void move_entries(struct dispatch_batch *from, struct dispatch_batch *to,
+                         const char *user)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < from->count; i++) {
+        struct ledger_entry *entry = from->entries[i];
+
+        if (strcmp(entry->user, user) == 0)
+            to->entries[to->count++] = entry;
+        else
+            from->entries[kept++] = entry;
+    }
+    from->count = kept;
+}
+
+/* An earlier process may have said it just before it died. */
+static bool was_refused(struct worker *worker, const struct ledger_entry *entry)
+{
+    return entry->received_wall_us / 1000000 <= worker->app->started_wall_s;
+}
+
+static void refuse(struct worker *worker, const struct config *config,
+                   struct dispatch_batch *refused, const char *sentence)
+{
+    const struct ledger_entry *entry = refused->entries[0];
+    struct reply_owner owner = { .worker = worker,
+                                 .config = config,
+                                 .conversation = refused->conversation };
+    struct turn turn = make_turn(worker, config, refused, &owner);
+    struct err err = { 0 };
+
+    log_info("user=%s channel=%s ts=%s: the day's tokens are used up", entry->user,
+             entry->channel, entry->ts);
+    turn.surface = make_surface(worker, config, entry, &owner);
+    if (was_refused(worker, entry))
+        turn.surface->ops->resume(turn.surface, "", &err);
+    turn_refuse(&turn, sentence);
+    turn.surface->ops->free(turn.surface);
+}
+
+/* Takes what people said whose tokens of the day are used up out of the batch; in a shared
+ * conversation others may stand in it. A run that was begun goes on. */
+static void refuse_spenders(struct worker *worker, const struct config *config,
+                            struct dispatch_batch *batch)
+{
+    struct ledger_entry *entries[DISPATCH_BATCH_MAX];
+    struct dispatch_batch refused = { .conversation = batch->conversation, .entries = entries };
+
+    for (size_t i = 0; i < batch->count;) {
+        const char *user = batch->entries[i]->user;
+        AUTO_BUF struct buf sentence = { 0 };
+        struct err err = { 0 };
+        int rc;
+
+        buf_init(&sentence, SENTENCE_MAX_BYTES);
+        rc = *batch->entries[0]->run_id ? 0
+                                        : spending_refuses(worker->app->memory, config, user,
+                                                           clock_wall_s(), &sentence, &err);
+        if (rc < 0)
+            log_warn("what user=%s has used today is not known, going on: %s", user,
+                     err.message);
+        if (rc <= 0) {
+            i++;
+            continue;
+        }
+        refused.count = 0;
+        move_entries(batch, &refused, user);
+        dispatch_note_batch(worker->app->dispatch, batch);
+        refuse(worker, config, &refused, buf_text(&sentence));
+        for (size_t at = 0; at < refused.count; at++)
+            ledger_entry_free(refused.entries[at]);
+    }
+}
+
 /* The line that told the person's place makes way for the answer: it becomes its first message,
  * or the status line says that the wait is over. */
 static void take_place(struct reply_owner *owner, struct surface *surface, const char *state)
@@ -198,20 +297,7 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
     struct reply_owner owner = { .worker = worker,
                                  .config = config,
                                  .conversation = batch->conversation };
-    struct turn turn = {
-        .config = config,
-        .memory = app->memory,
-        .metrics = worker->metrics,
-        .launcher = app->launcher,
-        .runs_dir = app->runs_dir,
-        .is_stopping = &app->is_stopping,
-        .cancel_fd = worker->cancel_fd,
-        .patience_ms = TURN_PATIENCE_MS,
-        .batch = batch,
-        .dispatch = app->dispatch,
-        .on_more = take_more,
-        .context = &owner,
-    };
+    struct turn turn = make_turn(worker, config, batch, &owner);
     int64_t first_id = batch->entries[0]->id;
     AUTO_FREE char *channel = xstrdup(batch->entries[0]->channel);
     AUTO_FREE char *thread = xstrdup(batch->entries[0]->reply_thread);
@@ -219,6 +305,7 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
         placard_take(app->placard, worker->web, batch->entries[0], batch->is_found);
 
     refuse_guests(worker, config, batch);
+    refuse_spenders(worker, config, batch);
     if (place && (!batch->count || batch->entries[0]->id != first_id)) {
         placard_discard(worker->web, channel, thread, place);
         free(take_ptr(&place));

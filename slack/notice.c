@@ -29,7 +29,6 @@ static int show_status(struct slack_web *web, struct slack_features *features,
     if (reply_is_unsupported(web) || web->fate == SLACK_FATE_PERMANENT) {
         notice->is_status = false;
         notice->is_status_failed = true;
-        err->kind = ERR_TEMP; /* a message next time */
     }
     return -1;
 }
@@ -61,10 +60,12 @@ int slack_notice_show(struct slack_web *web, struct slack_features *features,
                       const struct slack_notice_place *place, const char *text,
                       struct slack_notice *notice, struct err *err)
 {
-    int rc = goes_by_status(features, place, notice)
-                 ? show_status(web, features, place, text, notice, err)
-                 : show_message(web, place, text, notice, err);
+    int rc = -1;
 
+    if (goes_by_status(features, place, notice))
+        rc = show_status(web, features, place, text, notice, err);
+    if (!goes_by_status(features, place, notice))
+        rc = show_message(web, place, text, notice, err);
     if (rc == 0)
         snprintf(notice->shown, sizeof(notice->shown), "%s", text);
     return rc;

@@ -75,10 +75,9 @@ static void a_thread_shows_the_place_and_then_the_answer(void **state)
     struct harness *h = *state;
     const char *busy = keep_busy(h);
     const char *first = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
-    const char *second;
+    const char *second = lab_say(h, ALICE, GENERAL, NULL, "@threadkeeper two");
 
     wait_status(h, DEV, first, "is busy: you are next, no estimate yet");
-    second = lab_say(h, ALICE, GENERAL, NULL, "@threadkeeper two");
     wait_status(h, GENERAL, second, "is busy: 1 ahead of you, no estimate yet");
     CHECK_INT(lab_count_replies(h, DEV, first), 0, "a status is no message");
     lab_say(h, BOB, GENERAL, busy, "!stop");
@@ -119,8 +118,8 @@ static void what_is_stopped_leaves_nothing(void **state)
 
     keep_busy(h);
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
-    wait_status(h, DEV, thread, "is busy");
     lab_say(h, ALICE, ALICE_DM, NULL, "one");
+    wait_status(h, DEV, thread, "is busy");
     lab_wait_reply(h, ALICE_DM, NULL, BUSY);
     lab_say(h, ALICE, ALICE_DM, NULL, "!stop");
     lab_wait_reply(h, ALICE_DM, NULL, "Dropped 1 waiting message.");
