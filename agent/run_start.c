@@ -63,21 +63,6 @@ static char *resolve_program(const char *program)
     return absolute ? absolute : xstrdup(program);
 }
 
-static char **copy_list(const char *const *list)
-{
-    size_t count = 0;
-    char **copy = NULL;
-
-    while (list && list[count])
-        count++;
-    if (count == 0)
-        return NULL;
-    copy = xcalloc(count + 1, sizeof(*copy));
-    while (count-- > 0)
-        copy[count] = xstrdup(list[count]);
-    return copy;
-}
-
 static int write_meta(const struct agent_run *run, const struct agent_spec *spec,
                       struct err *err)
 {
@@ -92,13 +77,6 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
         .idle_timeout_ms = spec->idle_timeout_ms,
         .timeout_ms = spec->timeout_ms,
         .kill_grace_ms = spec->kill_grace_ms,
-        .mode = spec->mode,
-        .fence = spec->fence,
-        .fence_read = copy_list(spec->fence_read),
-        .fence_write = copy_list(spec->fence_write),
-        .max_memory_bytes = spec->max_memory_bytes,
-        .max_processes = spec->max_processes,
-        .slot_dir = xstrdup_or_null(spec->slot_dir),
     };
     int rc = 0;
 
@@ -107,6 +85,7 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
         dialect_argv_add(&argv, spec->command[i]);
     run->dialect->append_arguments(spec, &argv);
     meta.argv = argv.items;
+    fence_spec_set(&meta.fence, spec);
     rc = agent_meta_write(run->dir, &meta, spec->mode == AGENT_MODE_WRITE, err);
     agent_meta_deinit(&meta);
     return rc;
@@ -215,7 +194,7 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
         return -1;
     run = new_run(spec, run_id, dialect_get(spec->dialect));
     run->launcher = xstrdup(spec->launcher);
-    run->environment = agent_environment_build(spec->env_names, run_id);
+    run->environment = agent_environment_build(spec->env_names, run_id, spec->slot_dir);
     if (prepare_and_spawn(run, spec, err) != 0) {
         file_remove_tree(run->dir, NULL);
         run_delete(run);
@@ -271,12 +250,12 @@ static bool find_leader(struct agent_run *run, const struct agent_meta *meta)
 
 static void take_up(struct agent_run *run, const struct agent_meta *meta)
 {
-    run->mode = meta->mode;
+    run->mode = meta->fence.mode;
     run->max_output_bytes = meta->max_output_bytes;
     run->is_supervised = meta->is_supervised;
     if (meta->is_supervised)
         run->kill_grace_ms = meta->kill_grace_ms; /* by which the supervisor goes */
-    run->has_noted = agent_exit_read_verdict(run->dir, &run->noted);
+    run->has_noted = run_exit_read_verdict(run->dir, &run->noted);
     if (find_leader(run, meta))
         return;
     run->was_dead = run->has_leader_ended = true;
