@@ -69,6 +69,10 @@ struct agent_run {
 };
 
 void run_delete(struct agent_run *run); /* frees the struct, whatever its state */
+int run_make_inside(const struct agent_run *run, const char *name, struct err *err);
+
+/* Starts the launcher in the directory, which has its meta.json; on failure `run` is as before,
+ * but for its times. */
 int run_spawn(struct agent_run *run, struct err *err);
 
 /* Whether the leader has ended, by now. */

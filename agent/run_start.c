@@ -160,7 +160,7 @@ int run_spawn(struct agent_run *run, struct err *err)
     return 0;
 }
 
-static int make_inside(const struct agent_run *run, const char *name, struct err *err)
+int run_make_inside(const struct agent_run *run, const char *name, struct err *err)
 {
     AUTO_FREE char *path = xasprintf("%s/%s", run->dir, name);
 
@@ -172,7 +172,8 @@ static int make_inside(const struct agent_run *run, const char *name, struct err
 static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spec,
                              struct err *err)
 {
-    if (make_inside(run, RUN_DIR_OUTBOX, err) != 0 || make_inside(run, RUN_DIR_TMP, err) != 0 ||
+    if (run_make_inside(run, RUN_DIR_OUTBOX, err) != 0 ||
+        run_make_inside(run, RUN_DIR_TMP, err) != 0 ||
         agent_meta_write_file(run->dir, AGENT_FILE_PROMPT, spec->prompt, spec->prompt_len,
                               err) != 0 ||
         agent_follow_init(&run->follow, run->dir, err) != 0 || write_meta(run, spec, err) != 0)
