@@ -266,8 +266,9 @@ enum secrets_look secrets_look_value(const struct secrets_text *text,
     value = read_value(&reader);
     if (reader.wants_more)
         return SECRETS_WANTS_MORE;
-    while (!value.is_quoted && !value.is_cut && value.len &&
-           strchr(".:*_", value.bytes[value.len - 1]))
+    /* What ends a sentence, or begins the \" that ends a quote within one. */
+    while (!value.is_cut && value.len &&
+           strchr(value.is_quoted ? "\\" : ".:*_", value.bytes[value.len - 1]))
         value.len--;
     if (!is_secret(&value) || is_known(&value, true))
         return SECRETS_NO;

@@ -23,7 +23,9 @@
 #include "base/utf8.h"
 #include "bot/cli.h"
 #include "bot/commands.h"
+#include "bot/guard.h"
 #include "bot/summarize.h"
+#include "bot/surface_guarded.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
 #include "bot/wiring.h"
@@ -35,6 +37,7 @@ struct chat {
     struct config *config;
     struct metrics *metrics;
     struct memory *memory;
+    struct guard *guard;
     struct turn_metrics turn_metrics;
     struct summarize_metrics summarize_metrics;
     char *user;
@@ -170,6 +173,7 @@ static enum turn_outcome answer(struct chat *chat, const char *line)
     struct turn turn = {
         .config = chat->config,
         .memory = chat->memory,
+        .guard = chat->guard,
         .metrics = &chat->turn_metrics,
         .launcher = chat->launcher,
         .runs_dir = chat->runs_dir,
@@ -183,7 +187,7 @@ static enum turn_outcome answer(struct chat *chat, const char *line)
         fputs("threadkeeper: the message could not be stored, see the log\n", stderr);
         return TURN_FAILED;
     }
-    turn.surface = surface_terminal_new();
+    turn.surface = surface_guarded_new(surface_terminal_new(), chat->guard, "in the terminal");
     outcome = turn_run(&turn);
     turn.surface->ops->free(turn.surface);
     ledger_entry_free(entry);
@@ -329,12 +333,15 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||
         file_make_dirs(chat->runs_dir, 0700, err) < 0)
         return -1;
+    if (guard_new(config, chat->metrics, &chat->guard, err) < 0)
+        return -1;
     return memory_open(&options, chat->metrics, &chat->memory, err);
 }
 
 static void close_chat(struct chat *chat)
 {
     memory_close(chat->memory);
+    guard_free(chat->guard);
     metrics_free(chat->metrics);
     buf_deinit(&chat->input);
     free(chat->launcher);

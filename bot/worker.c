@@ -16,6 +16,7 @@
 #include "bot/note.h"
 #include "bot/people.h"
 #include "bot/summarizer.h"
+#include "bot/surface_guarded.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
@@ -118,6 +119,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
         .recipient_user = entry->user,
         .key = key,
     };
+    AUTO_FREE char *what = xasprintf("channel=%s ts=%s", entry->channel, entry->ts);
     struct surface *surface;
 
     note_parse(entry->attributes, &note);
@@ -126,7 +128,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     surface =
         surface_slack_new(worker->web, &target, &options, entry->received_wall_us / 1000000);
     note_deinit(&note);
-    return surface;
+    return surface_guarded_new(surface, worker->app->guard, what);
 }
 
 static void run_batch(struct worker *worker, struct dispatch_batch *batch)
@@ -137,6 +139,7 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
     struct turn turn = {
         .config = config,
         .memory = app->memory,
+        .guard = app->guard,
         .metrics = worker->metrics,
         .launcher = app->launcher,
         .runs_dir = app->runs_dir,
