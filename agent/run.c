@@ -150,6 +150,7 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
     meta.argv = argv.items;
     meta.max_output_bytes = spec->max_output_bytes;
     meta.started_wall_s = clock_wall_s();
+    fence_spec_set(&meta.fence, spec);
     rc = agent_meta_write(run->dir, &meta, err);
     agent_meta_deinit(&meta);
     return rc;
@@ -164,7 +165,7 @@ static int spawn_launcher(struct agent_run *run, const struct agent_spec *spec, 
     AUTO_FREE char *errors = xasprintf("%s/%s", run->dir, AGENT_FILE_ERRORS);
     char verb[] = "launch";
     char *argv[] = { (char *)spec->launcher, verb, run->dir, NULL };
-    char **environment = agent_environment_build(spec->env_names, run->id);
+    char **environment = agent_environment_build(spec->env_names, run->id, spec->slot_dir);
     int rc = 0;
 
     sigemptyset(&none);
@@ -423,6 +424,8 @@ static void decide_result(struct agent_run *run, int64_t now_ms)
     evidence.has_verdict = run->has_verdict;
     evidence.verdict = run->verdict;
     evidence.ends_by_exit = run->dialect->ends_by_exit;
+    evidence.needs_settled = run->dialect->needs_settled;
+    evidence.exits = run->dialect->exits;
     evidence.has_status = run->has_status;
     evidence.status = run->status;
     evidence.launch_step = step;

@@ -82,6 +82,17 @@ static int open_conversation(struct turn *turn, struct turn_progress *progress, 
     return rc;
 }
 
+static void end_agent(const struct turn *turn, struct turn_progress *progress, bool is_left)
+{
+    bool was_taken_up = progress->run && !progress->slot;
+
+    if (progress->run)
+        agent_run_free(progress->run, is_left);
+    agent_slot_release(progress->slot, is_left);
+    if (was_taken_up && !is_left) /* the daemon that had its slot is gone */
+        agent_slots_clear(turn->config->state_dir);
+}
+
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
@@ -107,8 +118,7 @@ enum turn_outcome turn_run(struct turn *turn)
     } else {
         outcome = TURN_LEFT;
     }
-    if (progress.run)
-        agent_run_free(progress.run, outcome == TURN_LEFT);
+    end_agent(turn, &progress, outcome == TURN_LEFT);
     memory_conversation_end(turn->memory, progress.conversation);
     buf_deinit(&progress.denied);
     buf_deinit(&progress.kept);

@@ -12,6 +12,7 @@
 #define BOT_TURN_PARTS_H
 
 #include "agent/run.h"
+#include "agent/slot.h"
 #include "base/buf.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
@@ -22,7 +23,8 @@
 struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct buf denied; /* what the agent was not allowed to do */
+    struct agent_slot *slot; /* of a run that was started here, else NULL */
+    struct buf denied;       /* what the agent was not allowed to do */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;

@@ -132,6 +132,29 @@ static struct agent_spec spec_of(const struct turn *turn)
     };
 }
 
+/* Other agents than cursor-agent have none, see slot.h. */
+static int take_slot(const struct turn *turn, struct turn_progress *progress,
+                     struct agent_spec *spec, struct err *err)
+{
+    const struct config *config = turn->config;
+    char chats_id[WIRING_ID_BYTES];
+    struct agent_slot_wanted wanted = {
+        .state_dir = config->state_dir,
+        .run_id = progress->run_id,
+        .mode = spec->mode,
+        .chats_id = config->agent.resume ? chats_id : NULL,
+    };
+
+    if (spec->dialect != AGENT_DIALECT_CURSOR)
+        return 0;
+    wiring_conversation_id(turn->batch->conversation, chats_id);
+    agent_slot_release(take_ptr(&progress->slot), false); /* of a run that is tried again */
+    if (agent_slot_take(&wanted, &progress->slot, err) < 0)
+        return err_wrap(err, "a slot for the agent");
+    spec->slot_dir = agent_slot_dir(progress->slot);
+    return 0;
+}
+
 static int start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     struct turn_settings settings = turn_settings_of(turn);
@@ -160,7 +183,8 @@ static int start_agent(struct turn *turn, struct turn_progress *progress, struct
     if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;
-    if (agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+    if (take_slot(turn, progress, &spec, err) < 0 ||
+        agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
         return -1;
     histogram_observe_us(turn->metrics->wait,
                          clock_wall_us() - turn_first_entry(turn)->received_wall_us);

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/agent_double/acts_stdin.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
 #include "tests/agent_double/record.h"
@@ -695,6 +696,8 @@ static const struct act acts[] = {
     { "stopped", false, play_stopped },
     { "closeout", false, play_closeout },
     { "nostdin", true, play_ok },
+    { "outfirst", true, play_outfirst },
+    { "closestdin", true, play_closestdin },
     { "nonl", false, play_nonl },
     { "garbage", false, play_garbage },
     { "badutf8", false, play_badutf8 },
