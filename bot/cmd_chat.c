@@ -265,6 +265,25 @@ static bool run_chat_command(struct chat *chat, const char *line)
     return true;
 }
 
+/* As in Slack: what looks like a secret is not passed on. */
+static void mask_secrets(const struct chat *chat, char **line)
+{
+    AUTO_BUF struct buf notice = { 0 };
+    struct guard_tally masked;
+    char *text;
+
+    if (!chat->config->guard.inbound)
+        return;
+    text = guard_mask(chat->guard, GUARD_INBOUND, *line, &masked);
+    free(*line);
+    *line = text;
+    if (!masked.count)
+        return;
+    buf_init(&notice, LINE_MAX_BYTES);
+    guard_print_notice(&masked, &notice);
+    puts(buf_text(&notice));
+}
+
 static int converse(struct chat *chat)
 {
     int status = CLI_OK;
@@ -279,6 +298,7 @@ static int converse(struct chat *chat)
         line = take_line(chat);
         if (!line)
             break;
+        mask_secrets(chat, &line);
         if (!line[strspn(line, " \t")] || run_chat_command(chat, line))
             continue;
         if (answer(chat, line) == TURN_FAILED)

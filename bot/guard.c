@@ -149,6 +149,15 @@ void guard_print_kinds(const struct guard_tally *tally, struct buf *out)
     }
 }
 
+void guard_print_notice(const struct guard_tally *tally, struct buf *out)
+{
+    buf_append_text(out, ":lock: Your message held what looks like ");
+    guard_print_kinds(tally, out);
+    buf_append_text(out, ". I removed it before storing your message or passing it on. It can "
+                         "still be read where you wrote it: please delete the message there, "
+                         "and replace the secret, as others may have seen it.");
+}
+
 char *guard_mask(struct guard *guard, enum guard_direction direction, const char *text,
                  struct guard_tally *ret_tally)
 {

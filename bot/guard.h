@@ -50,6 +50,9 @@ struct guard_tally {
 };
 void guard_print_kinds(const struct guard_tally *tally, struct buf *out); /* "x, y and z" */
 
+/* What the author of a message is told whose secrets were masked. */
+void guard_print_notice(const struct guard_tally *tally, struct buf *out);
+
 enum guard_direction { GUARD_OUTGOING, GUARD_INBOUND };
 
 /* A whole text, masked; the caller frees it. Counts what was masked; `ret_tally` may be NULL.
@@ -57,7 +60,8 @@ enum guard_direction { GUARD_OUTGOING, GUARD_INBOUND };
 char *guard_mask(struct guard *guard, enum guard_direction direction, const char *text,
                  struct guard_tally *ret_tally);
 
-/* ---- a text that comes in pieces, to people ----------------------------------------------- */
+/* ---- a text that comes in pieces, to people -----------------------------------------------
+ */
 
 struct guard_stream;
 struct guard_stream *guard_stream_new(struct guard *guard);
@@ -73,7 +77,8 @@ void guard_stream_end(struct guard_stream *stream, struct buf *out);
 bool guard_stream_holds(const struct guard_stream *stream);
 const struct guard_tally *guard_stream_tally(const struct guard_stream *stream);
 
-/* ---- a file that would be sent ------------------------------------------------------------ */
+/* ---- a file that would be sent ------------------------------------------------------------
+ */
 
 /*
  * Looks for secrets in bytes of any kind: those known by value and those with a shape of their

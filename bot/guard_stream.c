@@ -138,8 +138,7 @@ static void sift_shapes(struct guard_stream *stream, bool is_end, struct buf *ou
         at = find_candidate(text, shown);
     while (at < text->len) {
         struct secrets_match match;
-        unsigned char before =
-            at > shown ? (unsigned char)text->data[at - 1] : stream->before;
+        unsigned char before = at > shown ? (unsigned char)text->data[at - 1] : stream->before;
         enum secrets_look look =
             secrets_look(before, text->data + at, text->len - at, is_end, &match);
 
@@ -180,8 +179,7 @@ static void hide_span(struct guard_stream *stream, size_t begin, size_t end)
     }
     if (stream->spans_count == stream->spans_capacity) {
         stream->spans_capacity = stream->spans_capacity ? stream->spans_capacity * 2 : 8;
-        stream->spans =
-            xrealloc(stream->spans, stream->spans_capacity, sizeof(*stream->spans));
+        stream->spans = xrealloc(stream->spans, stream->spans_capacity, sizeof(*stream->spans));
     }
     stream->spans[stream->spans_count++] = (struct span){ begin, end };
 }

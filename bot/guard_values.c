@@ -176,9 +176,9 @@ static int add_text(struct guard_values *values, const char *path, const char *t
         size_t block = block_length(text + at, len - at);
         const char *newline = memchr(text + at + block, '\n', len - at - block);
         size_t end = newline ? (size_t)(newline - text) : len;
-        int rc = block ? add_block(values, text + at, block, err)
-                       : add_line(values, (struct line){ text + at, end - at }, path, number,
-                                  err);
+        int rc =
+            block ? add_block(values, text + at, block, err)
+                  : add_line(values, (struct line){ text + at, end - at }, path, number, err);
 
         if (rc < 0)
             return -1;

@@ -45,7 +45,8 @@ int guard_values_add(struct guard_values *values, const char *bytes, size_t len,
  */
 int guard_values_read_file(struct guard_values *values, const char *path, struct err *err);
 
-/* All that the configuration names. -1 with ERR_INPUT or ERR_SYSTEM: some file cannot be read. */
+/* All that the configuration names. -1 with ERR_INPUT or ERR_SYSTEM: some file cannot be read.
+ */
 int guard_values_read_config(struct guard_values *values, const struct config *config,
                              struct err *err);
 

@@ -64,6 +64,16 @@ static void set_status(struct surface *surface, const char *status, int64_t now_
     guarded->inner->ops->set_status(guarded->inner, masked, now_ms);
 }
 
+static void show_step(struct surface *surface, const struct surface_step *step)
+{
+    struct surface_guarded *guarded = from(surface);
+    AUTO_FREE char *masked = guard_mask(guarded->guard, GUARD_OUTGOING, step->title, NULL);
+    struct surface_step shown = *step;
+
+    shown.title = masked;
+    guarded->inner->ops->show_step(guarded->inner, &shown);
+}
+
 /*
  * Made clean first, as the surfaces do it once more: a control character within a secret would
  * hide it from the guard and be dropped behind it.
@@ -154,6 +164,7 @@ static const struct surface_ops guarded_ops = {
     .begin = begin,
     .resume = resume,
     .set_status = set_status,
+    .show_step = show_step,
     .append = append,
     .tick = tick,
     .answer = answer,
