@@ -121,7 +121,8 @@ static void there_is_an_end_to_what_is_taken(void)
 
     CHECK_INT(patterns_add(patterns, "", 0), 0, "empty");
     memset(text, 'x', PATTERNS_MAX_BYTES);
-    CHECK_INT(patterns_add(patterns, text, PATTERNS_MAX_BYTES), 0, "more than there is room for");
+    CHECK_INT(patterns_add(patterns, text, PATTERNS_MAX_BYTES), 0,
+              "more than there is room for");
     CHECK_INT(patterns_add(patterns, text, 1000), 1, "room");
     patterns_seal(patterns);
     patterns_free(patterns);
