@@ -283,6 +283,7 @@ static void apply_config(struct daemon *daemon, struct config *fresh)
     log_configure(daemon->cli->is_verbose ? LOG_LEVEL_DEBUG : (enum log_level)fresh->log.level,
                   (enum log_format)fresh->log.format);
     memory_reconfigure(daemon->app.memory, &options);
+    dispatch_set_busy(daemon->app.dispatch, (enum dispatch_busy)fresh->agent.busy);
     swap_config(daemon, fresh);
 }
 
@@ -407,6 +408,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
         return -1;
     app->dispatch = dispatch_new(app->metrics);
+    dispatch_set_busy(app->dispatch, (enum dispatch_busy)app->config->agent.busy);
     app->launcher = wiring_own_path();
     app->runs_dir = xasprintf("%s/runs", app->config->state_dir);
     if (take_lock(daemon, err) < 0 || file_make_dirs(app->runs_dir, 0700, err) < 0 ||

@@ -297,10 +297,10 @@ static void only_what_may_become_a_secret_waits(void **state)
         const char *shown; /* by then */
     } pieces[] = {
         { "Hello, j", "Hello, j" },
-        { "oon abc", "Hello, joon " },
-        { "d. Joon", "Hello, joon abcd. Joon" },
-        { " pass", "Hello, joon abcd. Joon " },
-        { "es by", "Hello, joon abcd. Joon passes " },
+        { "oof abc", "Hello, joof " },
+        { "d. Joof", "Hello, joof abcd. Joof" },
+        { " pass", "Hello, joof abcd. Joof " },
+        { "es by", "Hello, joof abcd. Joof passes " },
     };
     struct guard_stream *stream = guard_stream_new(f->guard);
     AUTO_BUF struct buf out = { 0 };
@@ -311,7 +311,7 @@ static void only_what_may_become_a_secret_waits(void **state)
         CHECK_TEXT(buf_text(&out), pieces[i].shown, pieces[i].piece);
     }
     guard_stream_end(stream, &out);
-    CHECK_TEXT(buf_text(&out), "Hello, joon abcd. Joon passes by", "all of it");
+    CHECK_TEXT(buf_text(&out), "Hello, joof abcd. Joof passes by", "all of it");
     guard_stream_free(stream);
 }
 
