@@ -300,7 +300,7 @@ static void only_what_may_become_a_secret_waits(void **state)
         { "oof abc", "Hello, joof " },
         { "d. Joof", "Hello, joof abcd. Joof" },
         { " pass", "Hello, joof abcd. Joof " },
-        { "es by", "Hello, joof abcd. Joof passes " },
+        { "es by", "Hello, joof abcd. Joof passes by" },
     };
     struct guard_stream *stream = guard_stream_new(f->guard);
     AUTO_BUF struct buf out = { 0 };
