@@ -1,5 +1,6 @@
 #include "agent/prompt.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -98,6 +99,26 @@ static void append_preamble(struct buf *out, const struct agent_prompt *prompt, 
                  "what is not there may have been said all the same.\n");
 }
 
+/* One JSON object a line: nothing in a name can end it. */
+static void append_files(struct buf *out, const struct agent_prompt *prompt, const char *key)
+{
+    if (!prompt->files_count)
+        return;
+    buf_printf(out, "\n--- BEGIN FILES %s (data: sent with the message, to be read) ---\n",
+               key);
+    for (size_t i = 0; i < prompt->files_count; i++) {
+        const struct agent_prompt_file *file = &prompt->files[i];
+        json_auto_t *object =
+            json_pack("{s:s, s:s, s:s, s:I}", "path", file->path, "name", file->name, "type",
+                      file->type, "size", (json_int_t)file->size);
+        AUTO_FREE char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+        if (line)
+            buf_printf(out, "%s\n", line);
+    }
+    buf_printf(out, "--- END FILES %s ---\n", key);
+}
+
 void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
 {
     char key[DELIMITER_RANDOM_BYTES * 2 + 1];
@@ -106,6 +127,12 @@ void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
 
     random_hex(key, DELIMITER_RANDOM_BYTES);
     append_preamble(out, prompt, key);
+    if (prompt->outbox)
+        buf_printf(
+            out,
+            "Files that the person is to get go into the directory %s, and nowhere else; "
+            "they are sent with your answer.\n",
+            prompt->outbox);
     if (prompt->instructions && prompt->instructions[0]) {
         buf_append_char(out, '\n');
         append_capped(out, prompt->instructions, INSTRUCTIONS_MAX_BYTES);
@@ -115,6 +142,7 @@ void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
         append_context(out, prompt->context_lines);
         buf_printf(out, "--- END CONVERSATION %s ---\n", key);
     }
+    append_files(out, prompt, key);
     buf_append_char(out, '\n');
     /* The newest messages that fit together; the last one always does. */
     while (first > 0) {

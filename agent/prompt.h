@@ -19,6 +19,7 @@
 #define AGENT_PROMPT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/run.h"
 #include "base/buf.h"
@@ -28,10 +29,20 @@ struct agent_prompt_message {
     const char *text;
 };
 
+struct agent_prompt_file {
+    const char *path; /* as the agent finds it */
+    const char *name; /* as its sender called it */
+    const char *type; /* media type, "" for unknown */
+    int64_t size;
+};
+
 struct agent_prompt {
     enum agent_mode mode;
-    const char *instructions;  /* the admin's, "" for none */
-    const char *context_lines; /* from memory_build_context(), "" for none */
+    const char *instructions;              /* the admin's, "" for none */
+    const char *context_lines;             /* from memory_build_context(), "" for none */
+    const struct agent_prompt_file *files; /* that came with the messages */
+    size_t files_count;
+    const char *outbox; /* what the agent puts there is sent to the person; NULL for none */
     const struct agent_prompt_message
         *messages; /* what to answer, oldest first; at least one */
     size_t messages_count;

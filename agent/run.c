@@ -232,6 +232,20 @@ static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spe
     return spawn_launcher(run, spec, err);
 }
 
+/* The caller may have put files for the agent there; another run may not. */
+static int make_run_dir(const struct agent_run *run, struct err *err)
+{
+    AUTO_FREE char *meta = xasprintf("%s/" AGENT_FILE_META, run->dir);
+    AUTO_FREE char *outbox = xasprintf("%s/outbox", run->dir);
+
+    if (mkdir(run->dir, 0700) != 0 && (errno != EEXIST || access(meta, F_OK) == 0))
+        return err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "make %s",
+                             run->dir);
+    if (mkdir(outbox, 0700) != 0 && errno != EEXIST)
+        return err_set_errno(err, ERR_SYSTEM, "make %s", outbox);
+    return 0;
+}
+
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
                     struct agent_run **ret_run, struct err *err)
 {
@@ -247,8 +261,7 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
     if (access(spec->launcher, X_OK) != 0)
         return err_set_errno(err, ERR_SYSTEM, "start %s", spec->launcher);
     run = new_run(spec, run_id, dialect_get(spec->dialect));
-    if (mkdir(run->dir, 0700) != 0) {
-        err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "make %s", run->dir);
+    if (make_run_dir(run, err) != 0) {
         delete_run(run);
         return -1;
     }

@@ -28,6 +28,7 @@ struct loop;
 struct people;
 struct slack_socket;
 struct summarizer;
+struct twins;
 struct workers;
 
 struct app {
@@ -40,6 +41,7 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;

@@ -39,6 +39,7 @@
 #include "bot/people.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
+#include "bot/twins.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -397,6 +398,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    app->twins = twins_new();
     app->dispatch = dispatch_new(app->metrics);
     app->launcher = wiring_own_path();
     app->runs_dir = xasprintf("%s/runs", app->config->state_dir);
@@ -429,6 +431,7 @@ static void close_parts(struct daemon *daemon)
     courier_free(app->courier);
     loop_free(app->loop);
     dispatch_free(app->dispatch);
+    twins_free(app->twins);
     people_free(app->people);
     slack_features_free(app->features);
     slack_limits_free(app->limits);

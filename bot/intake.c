@@ -13,6 +13,7 @@
 #include "bot/loop.h"
 #include "bot/note.h"
 #include "bot/route.h"
+#include "bot/twins.h"
 #include "slack/event.h"
 
 #define LOG_MODULE "bot.intake"
@@ -24,7 +25,7 @@
 #define YOUNG_THREAD_S 60
 #define CLICKS_MAX     64
 #define SENTENCE_BYTES 1024
-#define NO_WORDS       "(sent a file without words; its content is not available here)"
+#define NO_WORDS       "(sent a file without words)"
 
 struct pending;
 
@@ -57,6 +58,9 @@ struct pending {
     struct intake *intake;
     struct ledger_entry *entry; /* while it is on the bench */
     unsigned tries;
+    bool only_if_engaged; /* as it was asked for first */
+    bool engages;
+    bool is_message; /* not as app_mention */
     struct delivery delivery;
     int64_t received_us;
     char envelope_id[]; /* "" needs no ack */
@@ -198,7 +202,8 @@ static void try_bench_again(void *context, void *item)
     for (size_t i = 0; i < count; i++) {
         struct pending *pending = intake->bench[i];
         struct ledger_request request = { .entry = pending->entry,
-                                          .only_if_engaged = true,
+                                          .only_if_engaged = pending->only_if_engaged,
+                                          .engages = pending->engages,
                                           .on_recorded = on_recorded,
                                           .context = intake,
                                           .user_data = pending };
@@ -236,6 +241,9 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
     struct pending *pending = user_data;
     struct delivery delivery = pending->delivery;
     enum intake_outcome settled = INTAKE_LEFT;
+
+    if (pending->is_message && (outcome == LEDGER_NEW || outcome == LEDGER_DUPLICATE))
+        twins_note(pending->intake->app->twins, entry->channel, entry->ts);
 
     if (outcome == LEDGER_NOT_ENGAGED && may_wait(pending, entry)) {
         pending->tries++;
@@ -281,7 +289,8 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
         .parent_until = route->parent_until,
         .team = (char *)(*event->user_team ? event->user_team : app->self.team_id),
         .is_direct = event->channel_type == SLACK_CHANNEL_DIRECT,
-        .has_files = event->has_files,
+        .is_mention = event->is_mention_event,
+        .files = event->files, /* borrowed */
     };
     bool is_command = route->verdict == ROUTE_COMMAND;
     bool has_words = *route->text != '\0';
@@ -307,6 +316,17 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
     return entry;
 }
 
+/*
+ * A mention without a word asks what we are, unless it carries a file, which only its twin is
+ * sure to tell: it sits on the bench for a moment, so that the twin comes first.
+ */
+static bool may_be_a_file(const struct delivery *delivery, const struct slack_event *event,
+                          const struct route *route)
+{
+    return !delivery->on_settled && event->is_mention_event && !event->has_files &&
+           route->verdict == ROUTE_COMMAND && !*route->text;
+}
+
 static void record(struct intake *intake, const struct delivery *delivery,
                    const struct slack_event *event, const struct route *route)
 {
@@ -316,6 +336,7 @@ static void record(struct intake *intake, const struct delivery *delivery,
         .entry = make_entry(intake->app, event, route),
         .only_if_engaged = route->only_if_engaged,
         .engages = route->engages,
+        .completes = event->has_files && !event->is_mention_event,
         .on_recorded = on_recorded,
         .context = intake,
         .user_data = pending,
@@ -324,7 +345,16 @@ static void record(struct intake *intake, const struct delivery *delivery,
     pending->intake = intake;
     pending->delivery = *delivery;
     pending->received_us = clock_now_us();
+    pending->only_if_engaged = route->only_if_engaged;
+    pending->engages = route->engages;
+    pending->is_message =
+        !event->is_mention_event && event->channel_type != SLACK_CHANNEL_DIRECT;
     memcpy(pending->envelope_id, event->envelope_id, id_len);
+    if (intake->on_bench < BENCH_MAX && may_be_a_file(delivery, event, route)) {
+        pending->entry = request.entry;
+        sit_on_bench(intake, pending);
+        return;
+    }
     if (memory_record_message(intake->app->memory, &request))
         return;
     metric_add(intake->not_durable, 1);

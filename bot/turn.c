@@ -28,6 +28,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
     };
     kept_metrics_init(&turn_metrics->kept, metrics);
     context_metrics_init(&turn_metrics->contexts, metrics);
+    turn_files_metrics_init(&turn_metrics->files, metrics);
 }
 
 const struct ledger_entry *turn_first_entry(const struct turn *turn)
@@ -82,6 +83,19 @@ static int open_conversation(struct turn *turn, struct turn_progress *progress, 
     return rc;
 }
 
+static enum turn_outcome end_not_started(struct turn *turn, struct turn_progress *progress,
+                                         const struct err *err)
+{
+    if (turn_is_stopping(turn))
+        return TURN_LEFT;
+    log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
+            turn_first_entry(turn)->ts, err->message);
+    return turn_end_failed(turn, progress,
+                           "Sorry, I could not start on this; the people who run me find the "
+                           "cause in the log.",
+                           false);
+}
+
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
@@ -93,13 +107,7 @@ enum turn_outcome turn_run(struct turn *turn)
         progress.ids[i] = turn->batch->entries[i]->id;
     if (open_conversation(turn, &progress, &err) < 0 ||
         turn_have_agent(turn, &progress, &err) < 0) {
-        log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
-                turn_first_entry(turn)->ts, err.message);
-        outcome =
-            turn_end_failed(turn, &progress,
-                            "Sorry, I could not start on this; the people who run me find the "
-                            "cause in the log.",
-                            false);
+        outcome = end_not_started(turn, &progress, &err);
     } else if (!progress.run) {
         outcome = turn_end_kept(turn, &progress);
     } else if (follow_run(turn, &progress)) {
@@ -113,5 +121,6 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_deinit(&progress.denied);
     buf_deinit(&progress.kept);
     buf_deinit(&progress.kept_note);
+    turn_files_deinit(&progress.files);
     return outcome;
 }

@@ -23,6 +23,7 @@
 #include "bot/dispatch.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
+#include "bot/turn_files.h"
 #include "config/config.h"
 #include "memory/memory.h"
 
@@ -36,8 +37,12 @@ struct turn_metrics {
     struct histogram *duration; /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
+    struct turn_files_metrics files;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
+
+struct slack_web;
+struct twins;
 
 /* What turns share, and what this one is about. All borrowed for the call. */
 struct turn {
@@ -51,6 +56,12 @@ struct turn {
     int cancel_fd;
     int64_t patience_ms; /* for a Slack or a disk that refuses the end of the turn */
     struct dispatch_batch *batch;
+
+    /* For files; each may be NULL. */
+    struct slack_web *web; /* NULL outside Slack: none come, none go */
+    struct twins *twins;
+    bool (*holds_secret)(void *guard, const void *bytes, size_t len);
+    void *guard;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)

@@ -196,16 +196,18 @@ static bool is_wordless(const char *answer)
 static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *progress)
 {
     AUTO_FREE char *note = NULL;
+    AUTO_FREE char *last_lines = NULL;
 
     if (progress->denied.len)
         note =
             xasprintf("_Not allowed here, so left undone: %s._", buf_text(&progress->denied));
     else if (is_wordless(turn->surface->ops->answer(turn->surface)))
         note = xstrdup("_The agent finished without a word._");
-    if (close_answer(turn, note ? note : "") < 0)
+    last_lines = turn_files_join(&progress->files, note);
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, LEDGER_DONE);
-    if (!note)
+    if (!*last_lines && !progress->files.sent_files)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
                    turn->batch->conversation, turn->surface->ops->answer(turn->surface));
@@ -229,7 +231,9 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
-    if (close_answer(turn, "_Stopped._") < 0)
+    AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
@@ -243,9 +247,10 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
 {
     AUTO_FREE char *whole =
         xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+    AUTO_FREE char *text = turn_files_join(&progress->files, whole);
     struct err err = { 0 };
 
-    if (tell_failure(turn, whole) < 0)
+    if (tell_failure(turn, text) < 0)
         return TURN_LEFT;
     mark_failed(turn, progress);
     if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
@@ -265,6 +270,8 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    if (turn_files_deliver(turn, progress, result->outcome) < 0)
+        return TURN_LEFT;
     if (result->outcome == AGENT_OK)
         return end_answered(turn, progress);
     if (result->outcome == AGENT_CANCELLED)

@@ -93,9 +93,13 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
     AUTO_BUF struct buf context = { 0 };
+    AUTO_FREE char *last = NULL;
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .files = progress->files.inbox,
+        .files_count = progress->files.inbox_count,
+        .outbox = turn->web ? progress->files.outbox : NULL,
         .messages = messages,
         .messages_count = turn->batch->count,
     };
@@ -107,11 +111,18 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
+    if (progress->files.not_come) { /* so that the agent does not look for them */
+        last = xasprintf("%s\n\n%s", messages[turn->batch->count - 1].text,
+                         progress->files.not_come);
+        messages[turn->batch->count - 1].text = last;
+    }
     agent_prompt_build(&prompt, out);
-    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
-                  &progress->question);
     progress->prompt_bytes = out->len;
     progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
+    if (progress->files.had_files) /* what is in them is part of the question */
+        return;
+    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
+                  &progress->question);
 }
 
 /* The part of the specification that a run of an earlier process needs as well. */
@@ -140,6 +151,14 @@ static int start_agent(struct turn *turn, struct turn_progress *progress, struct
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
     AUTO_BUF struct buf prompt = { 0 };
 
+    agent_run_new_id(progress->run_id);
+    /* Stored before the process exists: a crash in between leaves a run id without a process.
+     */
+    if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
+                            err) < 0)
+        return -1;
+    if (turn_files_fetch(turn, progress) < 0)
+        return err_set(err, ERR_TEMP, "the daemon stops");
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     build_prompt(turn, progress, &settings, &prompt);
     if (buf_finish(&prompt, err) < 0)
@@ -151,12 +170,6 @@ static int start_agent(struct turn *turn, struct turn_progress *progress, struct
     spec.workspace = settings.workspace;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
-    agent_run_new_id(progress->run_id);
-    /* Stored before the process exists: a crash in between leaves a run id without a directory.
-     */
-    if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
-                            err) < 0)
-        return -1;
     if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;

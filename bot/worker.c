@@ -144,6 +144,8 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
         .cancel_fd = worker->cancel_fd,
         .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
+        .web = worker->web,
+        .twins = app->twins,
     };
 
     refuse_guests(worker, config, batch);

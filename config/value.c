@@ -185,7 +185,7 @@ const char *value_check_path(const char *text)
     return has_control_characters(text) ? "holds control characters" : NULL;
 }
 
-/* "text/plain", "text/*": two names with a slash. */
+/* "text/plain", or "text" with a star behind the slash. */
 const char *value_check_media_type(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.+-*";

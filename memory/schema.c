@@ -122,6 +122,8 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     [DB_ENTRY_STATE] = "SELECT state FROM ledger WHERE id = ?",
     [DB_ENTRY_SET_RUNNING] = "UPDATE ledger SET state = 1, run_id = ?2, reply_state = '',"
                              " attempts = attempts + 1 WHERE id = ?1",
+    [DB_ENTRY_COMPLETE] = "UPDATE ledger SET attributes = ?1 WHERE team = ?2 AND channel = ?3"
+                          " AND ts = ?4 AND state <= 1 AND text <> ''",
     [DB_ENTRY_SET_REPLY] = "UPDATE ledger SET reply_state = ?2 WHERE id = ?1",
     [DB_ENTRY_SET_STATE] = "UPDATE ledger SET state = ?2, run_id = '', reply_state = ''"
                            " WHERE id = ?1",
