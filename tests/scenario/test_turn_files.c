@@ -77,19 +77,31 @@ static bool is_about_tokens(const json_t *entry, const void *context)
     return json_is_true(json_object_get(entry, "with_token"));
 }
 
-static size_t count_runs(struct harness *h)
+static bool has_runs(struct harness *h)
 {
     AUTO_FREE char *path = xasprintf("%s/runs", harness_state_dir(h));
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, NULL, NULL);
-    size_t runs = 0;
+    bool has = false;
 
     for (int i = 0; i < count; i++) {
-        runs += entries[i]->d_name[0] != '.';
+        has = has || entries[i]->d_name[0] != '.';
         free(entries[i]);
     }
     free(entries);
-    return runs;
+    return has;
+}
+
+/* The run's directory goes after the answer is closed. */
+static void wait_no_runs(struct harness *h)
+{
+    int64_t until_ms = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
+
+    while (has_runs(h)) {
+        if (clock_now_ms() > until_ms)
+            harness_fail(h, "the directory of a run stays behind");
+        harness_pause_ms(20);
+    }
 }
 
 static void begin(struct harness *h, const char *scenario)
@@ -111,7 +123,7 @@ static void what_people_send_is_there_when_the_agent_starts(void **state)
     say_with(h, ALICE_DM, "", text_file("plan.md", "text/markdown", "# No words"));
     lab_wait_reply(h, ALICE_DM, NULL, "1.md 10 bytes '# No words' named; that is all.");
     lab_wait_idle(h, ALICE_DM, NULL);
-    CHECK_INT((int)count_runs(h), 0, "nothing stays behind");
+    wait_no_runs(h);
     check_no_violations(h);
 }
 
@@ -175,7 +187,7 @@ static void what_does_not_come_is_told_and_no_failure(void **state)
 {
     struct harness *h = *state;
     json_t *files = json_pack(
-        "[{s:s, s:i}, {s:s, s:s, s:i}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s, s:s}, "
+        "[{s:s, s:i}, {s:s, s:s, s:i}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s}, "
         "{s:s, s:s}, {s:s, s:s}]",
         "name", "big.bin", "bytes", 5000, "name", "liar.txt", "text",
         "far more than its size says, so it is cut off while it is read: "
@@ -187,7 +199,7 @@ static void what_does_not_come_is_told_and_no_failure(void **state)
         "name", "good.txt", "text", "the good one");
     const char *reply;
 
-    harness_set(h, "files", "max_bytes: 100");
+    harness_set(h, "files", "max_bytes: 100B");
     harness_set(h, "files", "types: [text/*, application/x-none]");
     begin(h, "files");
     say_with(h, ALICE_DM, "look", files);
@@ -297,7 +309,7 @@ static void a_daemon_that_dies_while_it_fetches_fetches_again(void **state)
     lab_wait_reply(h, ALICE_DM, NULL, "1.txt 7 bytes 'content' named; that is all.");
     lab_wait_idle(h, ALICE_DM, NULL);
     CHECK_INT((int)lab_count_replies(h, ALICE_DM, NULL), 1, "answered once");
-    CHECK_INT((int)count_runs(h), 0, "nothing stays behind");
+    wait_no_runs(h);
     check_no_violations(h);
 }
 
@@ -355,7 +367,7 @@ static void only_files_of_its_own_leave(void **state)
     AUTO_FREE char *secret = xasprintf("%s/secret.txt", harness_workspace(h));
     AUTO_FREE char *scenario = xasprintf(
         "files write=good.txt:fine,.env:hidden link=link.txt:/etc/passwd,"
-        "up:../../.. hard=hard.txt:%s pipe=pipe zeros=empty:0,big.bin:5000,huge:999999999",
+        "up:../../.. hard=hard.txt:%s pipe=pipe zeros=empty:0,big.bin:5000,huge:50000000",
         secret);
     const char *reply;
 
@@ -398,7 +410,7 @@ static void files_can_be_switched_off(void **state)
     struct harness *h = *state;
     const char *reply;
 
-    harness_set(h, "files", "max_bytes: 0");
+    harness_set(h, "files", "max_bytes: 0B");
     begin(h, "files write=a.txt:a");
     say_with(h, ALICE_DM, "look", text_file("b.txt", "text/plain", "b"));
     reply = lab_wait_reply(h, ALICE_DM, NULL, "In the inbox: nothing.");
@@ -498,7 +510,7 @@ static void a_daemon_that_dies_while_it_sends_sends_once(void **state)
         lab_wait_idle(h, DEV, thread);
         CHECK_INT((int)count_shared(h, DEV, "once.txt"), (int)i + 1, cases[i].method);
     }
-    CHECK_INT((int)count_runs(h), 0, "nothing stays behind");
+    wait_no_runs(h);
     check_no_violations(h);
 }
 
