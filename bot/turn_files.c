@@ -35,6 +35,7 @@ void turn_files_deinit(struct turn_files *files)
     }
     free(files->inbox);
     free(files->outbox);
+    free(files->carried);
     free(files->not_come);
     free(files->not_gone);
     *files = (struct turn_files){ 0 };

@@ -51,6 +51,7 @@ struct turn_files {
     struct agent_prompt_file *inbox; /* with strings of their own */
     size_t inbox_count;
     char *outbox;    /* its path, NULL before turn_files_fetch() */
+    char *carried;   /* the outbox of the run that this one follows; NULL for none */
     char *not_come;  /* a line for the person and the agent; NULL for none */
     char *not_gone;  /* a line for the person; NULL for none */
     bool had_files;  /* came with the question, fetched or not */
@@ -60,6 +61,10 @@ void turn_files_deinit(struct turn_files *files); /* safe on a zeroed struct, an
 
 /* Needs progress->run_id. -1 only when the daemon stops: then no agent is to be started. */
 int turn_files_fetch(struct turn *turn, struct turn_progress *progress);
+
+/* What run `run_id` has left by now goes into the outbox of the run that follows it: at the
+ * next turn_files_fetch(), which fetches again for all messages. */
+void turn_files_carry(struct turn_progress *progress, const char *run_id);
 
 /* After the agent ended as `outcome`. -1 only when the daemon stops: the next one goes on. */
 int turn_files_deliver(struct turn *turn, struct turn_progress *progress,

@@ -1,5 +1,5 @@
 /* turn_files.h: what people sent. */
-#include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +336,30 @@ static void keep_note(const struct inbox *inbox, const char *run_dir)
         log_warn("%s", err.message);
 }
 
+void turn_files_carry(struct turn_progress *progress, const char *run_id)
+{
+    free(progress->files.carried);
+    progress->files.carried = xstrdup(run_id);
+}
+
+/* Of a run that is followed by this one only its outbox is of use. */
+static void begin_anew(const struct turn *turn, struct turn_progress *progress,
+                       const char *run_dir)
+{
+    AUTO_FREE char *carried = take_ptr(&progress->files.carried);
+    AUTO_FREE char *from = carried ? xasprintf("%s/%s/outbox", turn->runs_dir, carried) : NULL;
+    struct err err = { 0 };
+
+    turn_files_deinit(&progress->files);
+    progress->files.outbox = xasprintf("%s/outbox", run_dir);
+    if (!from)
+        return;
+    if (file_make_dirs(run_dir, 0700, &err) < 0)
+        log_warn("run=%s: %s", progress->run_id, err.message);
+    else if (rename(from, progress->files.outbox) < 0 && errno != ENOENT)
+        log_warn("run=%s the outbox of run=%s is lost", progress->run_id, carried);
+}
+
 int turn_files_fetch(struct turn *turn, struct turn_progress *progress)
 {
     AUTO_FREE char *run_dir = xasprintf("%s/%s", turn->runs_dir, progress->run_id);
@@ -351,7 +375,7 @@ int turn_files_fetch(struct turn *turn, struct turn_progress *progress)
     };
     struct err err = { 0 };
 
-    progress->files.outbox = xasprintf("%s/outbox", run_dir);
+    begin_anew(turn, progress, run_dir);
     turn_files_line_init(&inbox.line);
     for (size_t i = 0; turn->web && i < turn->batch->count; i++) {
         struct note note;
