@@ -23,6 +23,7 @@ struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
+struct guard;
 struct intake;
 struct loop;
 struct people;
@@ -42,6 +43,7 @@ struct app {
     struct dispatch *dispatch;
     struct people *people;
     struct twins *twins;
+    struct guard *guard;
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;

@@ -24,6 +24,7 @@
 #include "base/metrics.h"
 #include "bot/context_metrics.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
 #include "bot/turn_files.h"
@@ -57,7 +58,8 @@ struct twins;
 struct turn {
     const struct config *config;
     struct memory *memory;
-    struct surface *surface;
+    struct surface *surface; /* behind the guard already */
+    struct guard *guard;     /* for what does not pass through the surface, such as files */
     const struct turn_metrics *metrics;
     const char *launcher;
     const char *runs_dir;
@@ -74,8 +76,6 @@ struct turn {
     /* For files; each may be NULL. */
     struct slack_web *web; /* NULL outside Slack: none come, none go */
     struct twins *twins;
-    bool (*holds_secret)(void *guard, const void *bytes, size_t len);
-    void *guard;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)

@@ -1,5 +1,4 @@
 /* turn_files.h: what the agent left. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +8,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "bot/guard.h"
 #include "bot/leavings.h"
-#include "bot/note.h"
 #include "bot/turn_files.h"
 #include "bot/turn_parts.h"
 #include "slack/files.h"
@@ -18,70 +17,10 @@
 #define LOG_MODULE "bot.outbox"
 #include "base/log.h"
 
-#define SCAN_PIECE_BYTES   65536
-#define SCAN_OVERLAP_BYTES 8192 /* a longer secret may pass between two pieces */
-#define STATE_MAX_BYTES    262144
-#define NOTE_MAX_BYTES     8192
+#define STATE_MAX_BYTES 262144
+#define NOTE_MAX_BYTES  8192
 
 #define HOLDS_SECRET "it holds a secret, so I kept it back"
-
-/* ---- secrets ------------------------------------------------------------------------------
- */
-
-/* Looks at a file piece by piece, each with the end of the one before. */
-struct scan {
-    const struct turn *turn;
-    char *window; /* SCAN_OVERLAP_BYTES + SCAN_PIECE_BYTES */
-    size_t len;
-    bool has_found;
-};
-
-static bool holds_secret(const struct turn *turn, const void *bytes, size_t len)
-{
-    return turn->holds_secret && turn->holds_secret(turn->guard, bytes, len);
-}
-
-static void scan_piece(struct scan *scan, const char *bytes, size_t len)
-{
-    if (scan->len > SCAN_OVERLAP_BYTES) {
-        memmove(scan->window, scan->window + scan->len - SCAN_OVERLAP_BYTES,
-                SCAN_OVERLAP_BYTES);
-        scan->len = SCAN_OVERLAP_BYTES;
-    }
-    memcpy(scan->window + scan->len, bytes, len);
-    scan->len += len;
-    scan->has_found = scan->has_found || holds_secret(scan->turn, scan->window, scan->len);
-}
-
-static bool scan_more(struct scan *scan, const char *bytes, size_t len)
-{
-    while (len && !scan->has_found) {
-        size_t piece = len < SCAN_PIECE_BYTES ? len : SCAN_PIECE_BYTES;
-
-        scan_piece(scan, bytes, piece);
-        bytes += piece;
-        len -= piece;
-    }
-    return scan->has_found;
-}
-
-/* The whole file, before any of it leaves. -1: it cannot be read. */
-static int scan_file(struct scan *scan, int fd)
-{
-    AUTO_FREE char *piece = xcalloc(1, SCAN_PIECE_BYTES);
-    off_t offset = 0;
-    ssize_t got;
-
-    while (!scan->has_found && (got = pread(fd, piece, SCAN_PIECE_BYTES, offset)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        scan_more(scan, piece, (size_t)got);
-        offset += got;
-    }
-    return 0;
-}
 
 /* ---- one file -----------------------------------------------------------------------------
  */
@@ -92,20 +31,30 @@ struct outbox {
     const char *dir;
     char *state_path;
     struct slack_transfer transfer;
-    struct scan scan;
+    struct guard_scanner *scanner; /* of the bytes that leave */
+    const char *found;             /* in this file: what kind of secret, NULL for none */
     struct turn_files_line line;
     struct slack_upload *uploads;
     size_t uploads_count;
 };
+
+static const char *find_secret(const struct outbox *outbox, const char *text)
+{
+    struct guard_scanner *scanner = guard_scanner_new(outbox->turn->guard);
+    const char *found = guard_scanner_feed(scanner, text, strlen(text));
+
+    if (!found)
+        found = guard_scanner_end(scanner);
+    guard_scanner_free(scanner);
+    return found;
+}
 
 static void refuse(struct outbox *outbox, const char *name, const char *reason)
 {
     log_info("run=%s a file of the outbox is not sent: %s", outbox->progress->run_id, reason);
     metric_add(outbox->turn->metrics->files.not_sent, 1);
     /* A name can be a secret as well. */
-    turn_files_line_add(&outbox->line,
-                        holds_secret(outbox->turn, name, strlen(name)) ? "a file" : name,
-                        reason);
+    turn_files_line_add(&outbox->line, find_secret(outbox, name) ? "a file" : name, reason);
 }
 
 /* Again as it leaves: whoever holds the file open may have changed it meanwhile. */
@@ -113,9 +62,12 @@ static int on_sent(void *context, int64_t offset, const char *bytes, size_t len)
 {
     struct outbox *outbox = context;
 
-    if (offset == 0)
-        outbox->scan.len = 0;
-    return scan_more(&outbox->scan, bytes, len) ? -1 : 0;
+    if (offset == 0) {
+        guard_scanner_free(outbox->scanner);
+        outbox->scanner = guard_scanner_new(outbox->turn->guard);
+    }
+    outbox->found = guard_scanner_feed(outbox->scanner, bytes, len);
+    return outbox->found ? -1 : 0;
 }
 
 static bool is_unwanted(void *context)
@@ -135,7 +87,7 @@ static const char *trouble_reason(const struct outbox *outbox, enum slack_file_t
     case SLACK_FILE_AWAY:
         return "Slack did not take it in time";
     case SLACK_FILE_ENDED:
-        return outbox->scan.has_found ? HOLDS_SECRET : "it changed while it was sent";
+        return outbox->found ? HOLDS_SECRET : "it changed while it was sent";
     case SLACK_FILE_UNWANTED:
         return "stopped";
     case SLACK_FILE_GONE:
@@ -183,15 +135,16 @@ static void bring_file(struct outbox *outbox, const struct leaving *leaving, int
     char reason[64];
     struct err err = { 0 };
 
-    outbox->scan.has_found = holds_secret(outbox->turn, leaving->name, strlen(leaving->name));
-    outbox->scan.len = 0;
-    if (scan_file(&outbox->scan, fd) < 0) {
+    outbox->found = find_secret(outbox, leaving->name);
+    if (!outbox->found &&
+        (guard_scan_file(outbox->turn->guard, fd, &outbox->found, &err) < 0)) {
+        log_warn("run=%s: %s", outbox->progress->run_id, err.message);
         refuse(outbox, leaving->name, "it cannot be read");
         return;
     }
-    if (outbox->scan.has_found) {
-        log_warn("run=%s a file of the outbox holds a secret, it is not sent",
-                 outbox->progress->run_id);
+    if (outbox->found) {
+        log_warn("run=%s a file of the outbox holds %s, it is not sent",
+                 outbox->progress->run_id, outbox->found);
         refuse(outbox, leaving->name, HOLDS_SECRET);
         return;
     }
@@ -413,7 +366,6 @@ int turn_files_deliver(struct turn *turn, struct turn_progress *progress,
                       .is_unwanted = is_unwanted,
                       .on_sent = on_sent,
                       .context = &outbox },
-        .scan = { .turn = turn },
     };
     struct leavings leavings = { 0 };
     struct err err = { 0 };
@@ -425,11 +377,10 @@ int turn_files_deliver(struct turn *turn, struct turn_progress *progress,
     } else if (leavings_list(dir, &leavings, &err) < 0) {
         log_err("run=%s: %s", progress->run_id, err.message);
     } else if (leavings.count) {
-        outbox.scan.window = xcalloc(1, SCAN_OVERLAP_BYTES + SCAN_PIECE_BYTES);
         send_leavings(&outbox, &leavings, outcome);
     }
     leavings_deinit(&leavings);
-    free(outbox.scan.window);
+    guard_scanner_free(outbox.scanner);
     for (size_t i = 0; i < outbox.uploads_count; i++)
         free(outbox.uploads[i].name);
     free(outbox.uploads);
