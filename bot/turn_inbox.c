@@ -352,8 +352,12 @@ static void begin_anew(const struct turn *turn, struct turn_progress *progress,
 
     turn_files_deinit(&progress->files);
     progress->files.outbox = xasprintf("%s/outbox", run_dir);
-    if (!from)
+    if (!from) {
+        /* The prompt names it, so it is there, whoever starts the agent. */
+        if (turn->web && file_make_dirs(progress->files.outbox, 0700, &err) < 0)
+            log_warn("run=%s: %s", progress->run_id, err.message);
         return;
+    }
     if (file_make_dirs(run_dir, 0700, &err) < 0)
         log_warn("run=%s: %s", progress->run_id, err.message);
     else if (rename(from, progress->files.outbox) < 0 && errno != ENOENT)

@@ -3,7 +3,7 @@
  * told to. README.md lists the parameters.
  */
 #include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "tests/agent_double/acts.h"
 #include "tests/agent_double/emit.h"
 
@@ -108,6 +109,17 @@ static void hard_link_to(const char *path, const char *target)
         write_file(path, "no hard link");
 }
 
+static void copy_from(const char *path, const char *source)
+{
+    AUTO_BUF struct buf bytes = { 0 };
+    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    buf_init(&bytes, (size_t)64 << 20);
+    if (fd >= 0 && file_read(source, &bytes, NULL) == 0 &&
+        file_write_all(fd, buf_text(&bytes), bytes.len) != 0)
+        unlink(path);
+}
+
 static void make_pipe(const char *path, const char *nothing)
 {
     (void)nothing;
@@ -153,6 +165,7 @@ int act_files(const struct stage *stage)
     emit_words(buf_text(&answer), 0);
     leave(stage, outbox, "write", write_file);
     leave(stage, outbox, "zeros", write_zeros);
+    leave(stage, outbox, "copy", copy_from);
     leave(stage, outbox, "link", link_to);
     leave(stage, outbox, "hard", hard_link_to);
     leave(stage, outbox, "pipe", make_pipe);

@@ -458,6 +458,38 @@ static void trouble_on_the_way_out_is_tried_again_or_told(void **state)
     check_no_violations(h);
 }
 
+static void a_file_that_holds_a_secret_is_kept_back(void **state)
+{
+    static const char secret[] = "correct-horse-battery-staple";
+    static char text[200000];
+    struct harness *h = *state;
+    AUTO_FREE char *secrets = xasprintf("%s/secrets.env", harness_dir(h));
+    AUTO_FREE char *across = xasprintf("%s/across", harness_workspace(h));
+    AUTO_FREE char *option = xasprintf("secret_files: [%s]", secrets);
+    AUTO_FREE char *scenario =
+        xasprintf("files write=notes.txt:it-is-%s,%s.txt:none,good.txt:good "
+                  "copy=across.bin:%s",
+                  secret, secret, across);
+    const char *reply;
+
+    memset(text, 'x', sizeof(text));
+    memcpy(text + 65536 - 10, secret, strlen(secret));
+    assert_int_equal(file_write(across, text, sizeof(text), 0600, NULL), 0);
+    assert_int_equal(file_write(secrets, secret, strlen(secret), 0600, NULL), 0);
+    harness_set(h, "guard", option);
+    begin(h, scenario);
+    lab_say(h, ALICE, ALICE_DM, NULL, "leave things");
+    reply = lab_wait_reply(h, ALICE_DM, NULL, "I could not send you everything");
+    CHECK_HOLDS(reply, "`notes.txt` (it holds a secret, so I kept it back)", "in its text");
+    CHECK_HOLDS(reply, "`across.bin` (it holds a secret", "between two pieces");
+    CHECK_HOLDS(reply, "`a file` (it holds a secret", "in its name");
+    CHECK_TEXT(content_of(h, "good.txt"), "good", "the others go");
+    CHECK_INT(strstr(reply, secret) == NULL, 1, "and it is not said");
+    CHECK_INT(strstr(daemon_log(h), secret) == NULL, 1, "nor logged");
+    daemon_wait_metric(h, "files_total{way=\"out\",outcome=\"bad\"}", 3);
+    check_no_violations(h);
+}
+
 static void a_failed_answer_brings_its_files_and_a_stopped_one_does_not(void **state)
 {
     struct harness *h = *state;
@@ -529,5 +561,6 @@ SCENARIO_MAIN(SCENARIO(what_people_send_is_there_when_the_agent_starts),
               SCENARIO(only_files_of_its_own_leave), SCENARIO(only_so_many_files_leave),
               SCENARIO(files_can_be_switched_off),
               SCENARIO(trouble_on_the_way_out_is_tried_again_or_told),
+              SCENARIO(a_file_that_holds_a_secret_is_kept_back),
               SCENARIO(a_failed_answer_brings_its_files_and_a_stopped_one_does_not),
               SCENARIO(a_daemon_that_dies_while_it_sends_sends_once))
