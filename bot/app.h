@@ -30,6 +30,7 @@ struct people;
 struct slack_socket;
 struct summarizer;
 struct sweeper;
+struct twins;
 struct workers;
 
 struct app {
@@ -42,6 +43,7 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
     struct guard *guard;
     struct loop *loop;
     struct courier *courier;

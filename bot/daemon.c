@@ -40,6 +40,7 @@
 #include "bot/status.h"
 #include "bot/summarizer.h"
 #include "bot/sweeper.h"
+#include "bot/twins.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -407,6 +408,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    app->twins = twins_new();
     if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
         return -1;
     app->dispatch = dispatch_new(app->metrics);
@@ -443,6 +445,7 @@ static void close_parts(struct daemon *daemon)
     courier_free(app->courier);
     loop_free(app->loop);
     dispatch_free(app->dispatch);
+    twins_free(app->twins);
     people_free(app->people);
     guard_free(app->guard);
     slack_features_free(app->features);

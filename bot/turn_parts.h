@@ -19,6 +19,7 @@
 #include "bot/activity.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/turn_files.h"
 #include "bot/usage.h"
 
 #define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
@@ -52,6 +53,7 @@ struct turn_progress {
     char run_id[AGENT_RUN_ID_BYTES];
     size_t prompt_bytes; /* of the run that was started here, else 0 */
     int64_t prompt_tokens;
+    struct turn_files files;
 };
 
 /* The configuration of the turn's channel, or the global one where it has none. Borrowed. */
