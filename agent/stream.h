@@ -30,6 +30,10 @@ struct agent_summary {
     bool has_text;
     bool has_result; /* a terminal event came */
     bool is_error;   /* and it said that the run failed */
+    /* Of an agent without a terminal event: it said that its answer is whole; what comes after
+     * may take that back. */
+    bool is_settled;
+    char chat_id[AGENT_CHAT_ID_BYTES]; /* of the agent's own chat, "" unless it told one */
     char error_text[256];
     /* -1 unknown. cache_read is a part of input: a dialect whose agent counts it apart adds it.
      */

@@ -154,10 +154,10 @@ static void fill_turns(const struct turn *turn, const char *answer, const char *
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, enum ledger_state state)
+static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+                     enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
-    const char *answer = turn->surface->ops->answer(turn->surface);
     AUTO_FREE char *metadata = usage_print_json(&progress->usage);
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
@@ -177,17 +177,6 @@ static void remember(struct turn *turn, struct turn_progress *progress, enum led
     }
     if (agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
-}
-
-static void note_usage(const struct turn *turn, const struct turn_progress *progress,
-                       const struct agent_result *result)
-{
-    histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
-    if (result->cache_write_tokens > 0)
-        metric_add(turn->metrics->cache_write_tokens, result->cache_write_tokens);
-    if (progress->prompt_bytes && result->outcome == AGENT_OK)
-        memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
-                          result->input_tokens);
 }
 
 /* Blanks alone are no text to Slack: a message of them would never appear. */
@@ -222,7 +211,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     print_note(turn, progress, &note);
     if (close_answer(turn, buf_text(&note)) < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_DONE);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     if (is_whole)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
@@ -241,16 +230,34 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
              turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
              turn->batch->conversation);
     progress->usage.is_kept = true;
-    remember(turn, progress, LEDGER_DONE);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     metric_add(turn->metrics->answered, 1);
     return TURN_ANSWERED;
+}
+
+/* Whoever reads it again, the agent among them, shall know that there was more to say. */
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+{
+    const char *answer = turn->surface->ops->answer(turn->surface);
+    AUTO_FREE char *remembered =
+        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
+                  is_wordless(answer) ? "" : "\n\n");
+
+    turn_count_usage(turn, progress);
+    log_info("run=%s ended: interrupted by a newer message", progress->run_id);
+    if (close_answer(turn, "_Interrupted by your newer message._") < 0)
+        return TURN_LEFT;
+    remember(turn, progress, remembered, LEDGER_CANCELLED);
+    turn_charge_usage(turn, progress);
+    metric_add(turn->metrics->interrupted, 1);
+    return TURN_INTERRUPTED;
 }
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
     if (close_answer(turn, "_Stopped._") < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_CANCELLED);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
     return TURN_STOPPED;
 }
@@ -279,8 +286,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
     enum turn_outcome outcome;
     char took[32];
 
-    note_usage(turn, progress, result);
-    turn_take_usage(turn, progress, result);
+    turn_count_usage(turn, progress);
     log_info("run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"
@@ -291,9 +297,10 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
     else if (result->outcome == AGENT_CANCELLED)
         outcome = end_stopped(turn, progress);
     else
-        outcome = turn_end_failed(turn, progress, result->sentence, result->is_partial);
+        outcome = turn_end_failed(turn, progress, result->sentence,
+                                  result->is_partial || progress->shown.len);
     if (outcome != TURN_LEFT)
-        turn_count_usage(turn, progress);
+        turn_charge_usage(turn, progress);
     return outcome;
 }
 

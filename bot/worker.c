@@ -44,18 +44,37 @@ struct workers {
     struct worker items[];
 };
 
-/* What on_state of a reply needs: whose reply it is. */
+/* Whose turn it is: what callbacks out of it need. */
 struct reply_owner {
-    struct memory *memory;
+    struct worker *worker;
+    const struct config *config;
+    const char *conversation;
     int64_t ids[DISPATCH_BATCH_MAX];
     size_t count;
 };
+
+static void note_ids(struct reply_owner *owner, const struct dispatch_batch *batch)
+{
+    owner->count = batch->count;
+    for (size_t i = 0; i < batch->count; i++)
+        owner->ids[i] = batch->entries[i]->id;
+}
+
+/* A person may take this message for the answer, and react to it. */
+static void note_message(const struct reply_owner *owner, const char *state)
+{
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_reply_state_message(state, ts))
+        dispatch_note_answer(owner->worker->app->dispatch, owner->conversation, ts);
+}
 
 static void note_reply(void *context, const char *state)
 {
     const struct reply_owner *owner = context;
 
-    memory_note_reply(owner->memory, owner->ids, owner->count, state);
+    memory_note_reply(owner->worker->app->memory, owner->ids, owner->count, state);
+    note_message(owner, state);
 }
 
 static void refuse_guest(struct worker *worker, const struct ledger_entry *entry, bool is_told)
@@ -79,12 +98,16 @@ static void refuse_guests(struct worker *worker, const struct config *config,
     bool is_guest = false;
     size_t kept = 0;
 
-    if (config->access.allow_guests || *batch->entries[0]->run_id)
+    if (config->access.allow_guests)
         return;
     for (size_t i = 0; i < batch->count; i++) {
         struct ledger_entry *entry = batch->entries[i];
         bool is_same = strcmp(user, entry->user) == 0;
 
+        if (*entry->run_id) { /* let in by an earlier process */
+            batch->entries[kept++] = entry;
+            continue;
+        }
         if (!is_same)
             is_guest = people_is_guest(worker->app->people, worker->web, entry->user,
                                        worker->app->self.team_id);
@@ -96,7 +119,19 @@ static void refuse_guests(struct worker *worker, const struct config *config,
         refuse_guest(worker, entry, is_same);
         ledger_entry_free(entry);
     }
+    if (kept == batch->count)
+        return;
     batch->count = kept;
+    dispatch_note_batch(worker->app->dispatch, batch);
+}
+
+/* Newer messages have joined a turn that runs. */
+static void take_more(void *context, struct dispatch_batch *batch)
+{
+    struct reply_owner *owner = context;
+
+    refuse_guests(owner->worker, owner->config, batch);
+    note_ids(owner, batch);
 }
 
 static struct surface *make_surface(struct worker *worker, const struct config *config,
@@ -132,7 +167,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
 }
 
 static struct turn make_turn(struct worker *worker, const struct config *config,
-                             struct dispatch_batch *batch)
+                             struct dispatch_batch *batch, struct reply_owner *owner)
 {
     struct app *app = worker->app;
 
@@ -146,6 +181,9 @@ static struct turn make_turn(struct worker *worker, const struct config *config,
         .cancel_fd = worker->cancel_fd,
         .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
+        .dispatch = app->dispatch,
+        .on_more = take_more,
+        .context = owner,
     };
 }
 
@@ -176,8 +214,10 @@ static void refuse(struct worker *worker, const struct config *config,
                    struct dispatch_batch *refused, const char *sentence)
 {
     const struct ledger_entry *entry = refused->entries[0];
-    struct turn turn = make_turn(worker, config, refused);
-    struct reply_owner owner = { .memory = worker->app->memory };
+    struct reply_owner owner = { .worker = worker,
+                                 .config = config,
+                                 .conversation = refused->conversation };
+    struct turn turn = make_turn(worker, config, refused, &owner);
     struct err err = { 0 };
 
     log_info("user=%s channel=%s ts=%s: the day's tokens are used up", entry->user,
@@ -216,6 +256,7 @@ static void refuse_spenders(struct worker *worker, const struct config *config,
         }
         refused.count = 0;
         move_entries(batch, &refused, user);
+        dispatch_note_batch(worker->app->dispatch, batch);
         refuse(worker, config, &refused, buf_text(&sentence));
         for (size_t at = 0; at < refused.count; at++)
             ledger_entry_free(refused.entries[at]);
@@ -226,17 +267,20 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
 {
     struct app *app = worker->app;
     struct config *config = app_config(app);
-    struct reply_owner owner = { .memory = app->memory };
-    struct turn turn = make_turn(worker, config, batch);
+    struct reply_owner owner = { .worker = worker,
+                                 .config = config,
+                                 .conversation = batch->conversation };
+    struct turn turn = make_turn(worker, config, batch, &owner);
+    int64_t started_ms = clock_now_ms();
 
     refuse_guests(worker, config, batch);
     refuse_spenders(worker, config, batch);
-    owner.count = batch->count;
-    for (size_t i = 0; i < batch->count; i++)
-        owner.ids[i] = batch->entries[i]->id;
+    note_ids(&owner, batch);
     if (batch->count) {
+        note_message(&owner, batch->entries[0]->reply_state); /* of an earlier process */
         turn.surface = make_surface(worker, config, batch->entries[0], &owner);
-        turn_run(&turn);
+        if (turn_run(&turn) != TURN_LEFT)
+            dispatch_note_duration(app->dispatch, clock_now_ms() - started_ms);
         turn.surface->ops->free(turn.surface);
     }
     config_unref(config);
@@ -357,6 +401,7 @@ struct workers *workers_start(struct app *app)
     struct workers *workers = xcalloc(1, sizeof(*workers) + count * sizeof(struct worker));
 
     turn_metrics_init(&workers->metrics, app->metrics);
+    dispatch_set_takers(app->dispatch, count);
     workers->count = count;
     for (size_t i = 0; i < count; i++) {
         struct worker *worker = &workers->items[i];

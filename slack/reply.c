@@ -136,6 +136,17 @@ void reply_tell_state(struct slack_reply *reply)
     free(text);
 }
 
+bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES])
+{
+    json_auto_t *root = json_loads(state, 0, NULL);
+    const char *ts = json_string_value(json_object_get(root, "ts"));
+
+    if (!ts || !*ts || strlen(ts) >= SLACK_TS_MAX_BYTES)
+        return false;
+    snprintf(ret_ts, SLACK_TS_MAX_BYTES, "%s", ts);
+    return true;
+}
+
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err)
 {
     json_error_t why;

@@ -76,6 +76,10 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
  * is then as new.
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
+
+/* The message that a state of on_state names; false when it is none. */
+bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES]);
+
 void slack_reply_free(struct slack_reply *reply); /* NULL is fine; end it first */
 
 /* Marks the conversation as being worked on (status line, Stop button). Failure is not fatal.
