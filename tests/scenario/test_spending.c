@@ -22,7 +22,7 @@ static void ask(struct harness *h, const char *user, const char *channel, const 
 
     lab_say(h, user, channel, NULL, text);
     lab_wait_replies(h, channel, NULL, before + 1);
-    lab_wait_idle(h, channel, NULL);
+    lab_wait_idle(h, channel, "");
 }
 
 static const char *last_text(struct harness *h, const char *channel)
