@@ -181,19 +181,6 @@ static void remember(struct turn *turn, struct turn_progress *progress, const ch
         log_warn("%s", err.message);
 }
 
-void turn_note_run(const struct turn *turn, struct turn_progress *progress)
-{
-    const struct agent_result *result = agent_run_result(progress->run);
-
-    histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
-    if (result->cache_write_tokens > 0)
-        metric_add(turn->metrics->cache_write_tokens, result->cache_write_tokens);
-    if (progress->prompt_bytes && result->outcome == AGENT_OK)
-        memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
-                          result->input_tokens);
-    turn_take_usage(turn, progress, result);
-}
-
 /* Blanks alone are no text to Slack: a message of them would never appear. */
 static bool is_wordless(const char *answer)
 {
@@ -261,7 +248,7 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
                   is_wordless(answer) ? "" : "\n\n");
     AUTO_FREE char *last_lines = NULL;
 
-    turn_note_run(turn, progress);
+    turn_count_usage(turn, progress);
     log_info("run=%s ended: interrupted by a newer message", progress->run_id);
     if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
         return TURN_LEFT;
@@ -269,7 +256,7 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
     if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, remembered, LEDGER_CANCELLED);
-    turn_count_usage(turn, progress);
+    turn_charge_usage(turn, progress);
     metric_add(turn->metrics->interrupted, 1);
     return TURN_INTERRUPTED;
 }
@@ -311,7 +298,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
     enum turn_outcome outcome;
     char took[32];
 
-    turn_note_run(turn, progress);
+    turn_count_usage(turn, progress);
     log_info("run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"
@@ -327,7 +314,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
         outcome = turn_end_failed(turn, progress, result->sentence,
                                   result->is_partial || progress->shown.len);
     if (outcome != TURN_LEFT)
-        turn_count_usage(turn, progress);
+        turn_charge_usage(turn, progress);
     return outcome;
 }
 
