@@ -172,8 +172,8 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
         return 1;
     if (more && turn->on_more)
         turn->on_more(turn->context, turn->batch);
-    turn_note_run(turn, progress);
     turn_count_usage(turn, progress);
+    turn_charge_usage(turn, progress); /* nothing of this run is left to count it again */
     note_ids(turn, progress);
     append_seam(turn, turn->batch->count - before);
     note_shown(turn, progress);
@@ -182,6 +182,7 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     metric_add(turn->metrics->steered, 1);
     turn->surface->ops->set_status(turn->surface, "is reading your newer message...",
                                    clock_now_ms());
+    turn_files_carry(progress, agent_run_id(ended));
     progress->run = NULL;
     progress->is_taken_up = false;
     progress->is_follower = true;
