@@ -62,7 +62,7 @@ static int spawn(const char *program, const struct dialect_argv *argv,
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    char **environment = agent_environment_build(env_names, mark);
+    char **environment = agent_environment_build(env_names, mark, NULL);
     int rc = 0;
 
     sigemptyset(&none);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/process.h"
+#include "agent/slot.h"
 #include "base/alloc.h"
 
 #define LOG_MODULE "agent.environment"
@@ -71,7 +72,21 @@ static void set(struct list *list, const char *name, const char *value)
     list->items[list->count] = NULL;
 }
 
-char **agent_environment_build(const char *const *names, const char *run_id)
+/* Each "NAME=value" of the slot goes before ours of the same name. */
+static void set_slot(struct list *list, const char *slot_dir, const char *const *names)
+{
+    AUTO_FREE char **ours = agent_slot_environment(slot_dir, names);
+
+    for (size_t i = 0; ours[i]; i++) {
+        char *equals = strchr(ours[i], '=');
+
+        *equals = '\0';
+        set(list, ours[i], equals + 1);
+    }
+}
+
+char **agent_environment_build(const char *const *names, const char *run_id,
+                               const char *slot_dir)
 {
     struct list list = { 0 };
     const char *path = agent_environment_get("PATH");
@@ -82,6 +97,7 @@ char **agent_environment_build(const char *const *names, const char *run_id)
     set(&list, "LANG", lang && lang[0] ? lang : "C.UTF-8");
     set(&list, "TERM", "dumb");
     set(&list, "NO_COLOR", "1");
+    set_slot(&list, slot_dir, names);
     for (size_t i = 0; i < ARRAY_LEN(handed_on); i++)
         set(&list, handed_on[i], agent_environment_get(handed_on[i]));
     for (size_t i = 0; names && names[i]; i++) {

@@ -9,10 +9,11 @@
 
 /*
  * "NAME=value" strings ended by NULL: the fixed names of this module, `names` (ended by NULL)
- * from our own environment, and the run's mark. SLACK_* is never handed on, whoever asks.
- * Freed by agent_environment_free().
+ * from our own environment, the run's mark, and what its slot (NULL for none) says. SLACK_* is
+ * never handed on, whoever asks. Freed by agent_environment_free().
  */
-char **agent_environment_build(const char *const *names, const char *run_id);
+char **agent_environment_build(const char *const *names, const char *run_id,
+                               const char *slot_dir);
 void agent_environment_free(char **environment);
 
 /* The value of a variable of ours, or NULL. Borrowed. */

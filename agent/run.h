@@ -59,6 +59,7 @@ struct agent_spec {
     enum agent_fence fence;
     const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
     const char *const *fence_write;
+    const char *const *fence_hidden; /* never, wherever they lie: our own secrets */
     int64_t max_memory_bytes;
     int64_t max_processes;
     const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */
@@ -131,8 +132,9 @@ struct agent_run;
 
 /*
  * Writes the directory and starts `threadkeeper launch` in it by posix_spawn. The run id is
- * chosen by the caller (agent_run_new_id) and stored by it before this call. -1 when nothing
- * was started.
+ * chosen by the caller (agent_run_new_id) and stored by it before this call. The caller may
+ * have made the directory and put files of his own there, but no run. -1 when nothing was
+ * started.
  */
 void agent_run_new_id(char out[AGENT_RUN_ID_BYTES]);
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
@@ -149,6 +151,9 @@ int agent_run_attach(const struct agent_spec *spec, const char *run_id,
 /* The next event, waiting until `deadline_ms` (monotonic). Never fails: trouble is an outcome.
  */
 void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_event *ret_event);
+
+/* Whether the agent has said how it ended: what is left is its exit. */
+bool agent_run_has_result(const struct agent_run *run);
 
 /* After AGENT_EVENT_ENDED. Borrowed. */
 const struct agent_result *agent_run_result(const struct agent_run *run);

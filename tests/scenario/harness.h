@@ -119,6 +119,8 @@ struct program run_threadkeeper(struct harness *harness, const char *input,
 const char *lab_say(struct harness *harness, const char *user, const char *channel,
                     const char *thread_ts, const char *text);
 void lab_press_stop(struct harness *harness, const char *channel, const char *thread_ts);
+void lab_react(struct harness *harness, const char *user, const char *channel, const char *ts,
+               const char *name);
 void lab_click(struct harness *harness, const char *channel, const char *ts,
                const char *action_id);
 
