@@ -641,6 +641,11 @@ const char *agent_run_id(const struct agent_run *run)
     return run->id;
 }
 
+const char *agent_run_chat_id(const struct agent_run *run)
+{
+    return agent_stream_summary(run->stream)->chat_id;
+}
+
 void agent_run_free(struct agent_run *run, bool keep_running)
 {
     if (!run)

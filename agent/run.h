@@ -160,6 +160,9 @@ const struct agent_result *agent_run_result(const struct agent_run *run);
 
 const char *agent_run_id(const struct agent_run *run);
 
+/* The agent's own chat, "" as long as it has not told which. Borrowed. */
+const char *agent_run_chat_id(const struct agent_run *run);
+
 /*
  * Frees the struct. `keep_running` leaves a live process alone (the daemon stops, the run goes
  * on); otherwise it is killed and reaped first.

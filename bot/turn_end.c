@@ -12,7 +12,10 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define NOTE_MAX_BYTES   2000
+#define NOTE_MAX_BYTES 2000
+#define CHAT_LOST                                                                      \
+    "_I lost my own notes of this conversation, so I went on from what I remember of " \
+    "it._\n"
 #define DENIED_MAX_BYTES 500
 #define RETRY_MAX_BYTES  1900 /* a button carries 2,000 */
 #define PATIENCE_BASE_MS 2000 /* waits between attempts while Slack or the disk refuse */
@@ -154,7 +157,8 @@ static void fill_turns(const struct turn *turn, const char *answer, const char *
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+/* False when it is not: the next start takes the turn up again. */
+static bool remember(struct turn *turn, struct turn_progress *progress, const char *answer,
                      enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
@@ -173,10 +177,11 @@ static void remember(struct turn *turn, struct turn_progress *progress, const ch
         log_err("the turn was answered but not remembered; it is taken up again at the next "
                 "start: run=%s: %s",
                 progress->run_id, err.message);
-        return;
+        return false;
     }
     if (agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
+    return true;
 }
 
 void turn_note_run(const struct turn *turn, struct turn_progress *progress)
@@ -190,6 +195,8 @@ void turn_note_run(const struct turn *turn, struct turn_progress *progress)
         memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
                           result->input_tokens);
     turn_take_usage(turn, progress, result);
+    turn_chat_note_id(turn, progress);
+    turn_chat_note_end(turn, progress);
 }
 
 /* Blanks alone are no text to Slack: a message of them would never appear. */
@@ -204,12 +211,14 @@ static void print_note(const struct turn *turn, const struct turn_progress *prog
 {
     const char *denied = buf_text(&progress->denied);
 
+    if (progress->chat.is_lost)
+        buf_append_text(note, CHAT_LOST);
     if (*denied)
         buf_printf(note, "_Not allowed here, so left undone: %.*s._",
                    (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
     else if (is_wordless(turn->surface->ops->answer(turn->surface)))
         buf_append_text(note, "_The agent finished without a word._");
-    if (note->len)
+    if (note->len && buf_text(note)[note->len - 1] != '\n')
         buf_append_char(note, '\n');
     turn_print_usage(turn, progress, note);
 }
@@ -224,7 +233,8 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     print_note(turn, progress, &note);
     if (close_answer(turn, buf_text(&note)) < 0)
         return TURN_LEFT;
-    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
+    if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
+        turn_chat_keep(turn, progress);
     if (is_whole)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
