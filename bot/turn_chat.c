@@ -214,6 +214,7 @@ static bool is_passing(enum agent_outcome outcome)
     case AGENT_BAD_OPTION:
     case AGENT_USAGE_LIMIT:
     case AGENT_OVERLOADED:
+    case AGENT_CONFIG_RACE:
         return true;
     case AGENT_OK:
     case AGENT_CANCELLED:
