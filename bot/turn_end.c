@@ -12,7 +12,10 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define NOTE_MAX_BYTES   2000
+#define NOTE_MAX_BYTES 2000
+#define CHAT_LOST                                                                      \
+    "_I lost my own notes of this conversation, so I went on from what I remember of " \
+    "it._\n"
 #define DENIED_MAX_BYTES 500
 #define RETRY_MAX_BYTES  1900 /* a button carries 2,000 */
 #define PATIENCE_BASE_MS 2000 /* waits between attempts while Slack or the disk refuse */
@@ -156,7 +159,8 @@ static void fill_turns(const struct turn *turn, const char *answer, const char *
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+/* False when it is not: the next start takes the turn up again. */
+static bool remember(struct turn *turn, struct turn_progress *progress, const char *answer,
                      enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
@@ -175,159 +179,172 @@ static void remember(struct turn *turn, struct turn_progress *progress, const ch
         log_err("the turn was answered but not remembered; it is taken up again at the next "
                 "start: run=%s: %s",
                 progress->run_id, err.message);
-        return;
+        return false;
     }
     if (agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
+    return true;
 }
 
-/* Blanks alone are no text to Slack: a message of them would never appear. */
-static bool is_wordless(const char *answer)
+void turn_note_run(const struct turn *turn, struct turn_progress *progress)
 {
-    return answer[strspn(answer, " \t\n\r")] == '\0';
-}
-
-/* What stands under an answer: what was left undone, and what it cost. */
-static void print_note(const struct turn *turn, const struct turn_progress *progress,
-                       struct buf *note)
-{
-    const char *denied = buf_text(&progress->denied);
-
-    if (*denied)
-        buf_printf(note, "_Not allowed here, so left undone: %.*s._",
-                   (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
-    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
-        buf_append_text(note, "_The agent finished without a word._");
-    if (note->len)
-        buf_append_char(note, '\n');
-    turn_print_usage(turn, progress, note);
-}
-
-static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *progress)
-{
-    bool is_whole =
-        !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
-    AUTO_BUF struct buf note = { 0 };
-    AUTO_FREE char *last_lines = NULL;
-
-    buf_init(&note, NOTE_MAX_BYTES);
-    print_note(turn, progress, &note);
-    last_lines = turn_files_join(&progress->files, buf_text(&note));
-    if (close_answer(turn, last_lines) < 0)
-        return TURN_LEFT;
-    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
-    if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
-        kept_store(turn->memory, turn->config, &progress->question,
-                   turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
-                   turn->batch->conversation, turn->surface->ops->answer(turn->surface));
-    metric_add(turn->metrics->answered, 1);
-    return TURN_ANSWERED;
-}
-
-/* No agent has run. */
-enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progress)
-{
-    turn->surface->ops->append(turn->surface, buf_text(&progress->kept), progress->kept.len);
-    if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
-        return TURN_LEFT;
-    log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
-             turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
-             turn->batch->conversation);
-    progress->usage.is_kept = true;
-    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
-    metric_add(turn->metrics->answered, 1);
-    return TURN_ANSWERED;
-}
-
-/* Whoever reads it again, the agent among them, shall know that there was more to say. */
-enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
-{
-    const char *answer = turn->surface->ops->answer(turn->surface);
-    AUTO_FREE char *remembered =
-        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
-                  is_wordless(answer) ? "" : "\n\n");
-    AUTO_FREE char *last_lines = NULL;
-
     turn_count_usage(turn, progress);
-    log_info("run=%s ended: interrupted by a newer message", progress->run_id);
-    if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
-        return TURN_LEFT;
-    last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
-    if (close_answer(turn, last_lines) < 0)
-        return TURN_LEFT;
-    remember(turn, progress, remembered, LEDGER_CANCELLED);
-    turn_charge_usage(turn, progress);
-    metric_add(turn->metrics->interrupted, 1);
-    return TURN_INTERRUPTED;
-}
+    turn_chat_note_id(turn, progress);
+    turn_chat_note_end(turn, progress);
+    /* Blanks alone are no text to Slack: a message of them would never appear. */
+    static bool is_wordless(const char *answer)
+    {
+        return answer[strspn(answer, " \t\n\r")] == '\0';
+    }
 
-static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
-{
-    AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+    /* What stands under an answer: what was left undone, and what it cost. */
+    static void print_note(const struct turn *turn, const struct turn_progress *progress,
+                           struct buf *note)
+    {
+        const char *denied = buf_text(&progress->denied);
 
-    if (close_answer(turn, last_lines) < 0)
-        return TURN_LEFT;
-    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
-    metric_add(turn->metrics->stopped, 1);
-    return TURN_STOPPED;
-}
+        if (progress->chat.is_lost)
+            buf_append_text(note, CHAT_LOST);
+        if (*denied)
+            buf_printf(note, "_Not allowed here, so left undone: %.*s._",
+                       (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
+        else if (is_wordless(turn->surface->ops->answer(turn->surface)))
+            buf_append_text(note, "_The agent finished without a word._");
+        if (note->len && buf_text(note)[note->len - 1] != '\n')
+            buf_append_char(note, '\n');
+        turn_print_usage(turn, progress, note);
+    }
 
-/* The person reads one sentence; the log has the cause; the ledger keeps the message for Retry.
- */
-enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
-                                  const char *sentence, bool is_partial)
-{
-    AUTO_FREE char *whole =
-        xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
-    AUTO_FREE char *text = turn_files_join(&progress->files, whole);
-    struct err err = { 0 };
+    static enum turn_outcome end_answered(struct turn * turn, struct turn_progress * progress)
+    {
+        bool is_whole =
+            !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
+        AUTO_BUF struct buf note = { 0 };
+        AUTO_FREE char *last_lines = NULL;
 
-    if (tell_failure(turn, text) < 0)
-        return TURN_LEFT;
-    /* While the ledger names it, its directory says that it is not to run again. */
-    if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
-        agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
-        log_warn("%s", err.message);
-    metric_add(turn->metrics->failed, 1);
-    return TURN_FAILED;
-}
+        buf_init(&note, NOTE_MAX_BYTES);
+        print_note(turn, progress, &note);
+        last_lines = turn_files_join(&progress->files, buf_text(&note));
+        if (close_answer(turn, last_lines) < 0)
+            return TURN_LEFT;
+        if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
+            turn_chat_keep(turn, progress);
+        if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
+            kept_store(turn->memory, turn->config, &progress->question,
+                       turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
+                       turn->batch->conversation, turn->surface->ops->answer(turn->surface));
+        metric_add(turn->metrics->answered, 1);
+        return TURN_ANSWERED;
+    }
 
-enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress)
-{
-    const struct agent_result *result = agent_run_result(progress->run);
-    enum turn_outcome outcome;
-    char took[32];
+    /* No agent has run. */
+    enum turn_outcome turn_end_kept(struct turn * turn, struct turn_progress * progress)
+    {
+        turn->surface->ops->append(turn->surface, buf_text(&progress->kept),
+                                   progress->kept.len);
+        if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
+            return TURN_LEFT;
+        log_info(
+            "answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
+            turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
+            turn->batch->conversation);
+        progress->usage.is_kept = true;
+        remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
+        metric_add(turn->metrics->answered, 1);
+        return TURN_ANSWERED;
+    }
 
-    turn_count_usage(turn, progress);
-    log_info("run=%s ended: %s after %s%s%s", progress->run_id,
-             result->outcome == AGENT_OK          ? "answered"
-             : result->outcome == AGENT_CANCELLED ? "stopped"
-                                                  : "failed",
-             clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
-    if (turn_files_deliver(turn, progress, result->outcome) < 0)
-        return TURN_LEFT;
-    if (result->outcome == AGENT_OK)
-        outcome = end_answered(turn, progress);
-    else if (result->outcome == AGENT_CANCELLED)
-        outcome = end_stopped(turn, progress);
-    else
-        outcome = turn_end_failed(turn, progress, result->sentence,
-                                  result->is_partial || progress->shown.len);
-    if (outcome != TURN_LEFT)
+    /* Whoever reads it again, the agent among them, shall know that there was more to say. */
+    enum turn_outcome turn_end_interrupted(struct turn * turn, struct turn_progress * progress)
+    {
+        const char *answer = turn->surface->ops->answer(turn->surface);
+        AUTO_FREE char *remembered =
+            xasprintf("%s%s(Interrupted by a newer message.)",
+                      is_wordless(answer) ? "" : answer, is_wordless(answer) ? "" : "\n\n");
+        AUTO_FREE char *last_lines = NULL;
+
+        turn_note_run(turn, progress);
+        log_info("run=%s ended: interrupted by a newer message", progress->run_id);
+        if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
+            return TURN_LEFT;
+        last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
+        if (close_answer(turn, last_lines) < 0)
+            return TURN_LEFT;
+        remember(turn, progress, remembered, LEDGER_CANCELLED);
         turn_charge_usage(turn, progress);
-    return outcome;
-}
+        metric_add(turn->metrics->interrupted, 1);
+        return TURN_INTERRUPTED;
+    }
 
-enum turn_outcome turn_refuse(struct turn *turn, const char *sentence)
-{
-    struct ending ending = { .failure = sentence, .retry = "" };
-    int64_t ids[DISPATCH_BATCH_MAX];
+    static enum turn_outcome end_stopped(struct turn * turn, struct turn_progress * progress)
+    {
+        AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
 
-    for (size_t i = 0; i < turn->batch->count; i++)
-        ids[i] = turn->batch->entries[i]->id;
-    if (deliver(turn, &ending) < 0)
-        return TURN_LEFT;
-    (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
-    metric_add(turn->metrics->spent, 1);
-    return TURN_REFUSED;
-}
+        if (close_answer(turn, last_lines) < 0)
+            return TURN_LEFT;
+        remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
+        metric_add(turn->metrics->stopped, 1);
+        return TURN_STOPPED;
+    }
+
+    /* The person reads one sentence; the log has the cause; the ledger keeps the message for
+     * Retry.
+     */
+    enum turn_outcome turn_end_failed(struct turn * turn, struct turn_progress * progress,
+                                      const char *sentence, bool is_partial)
+    {
+        AUTO_FREE char *whole =
+            xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+        AUTO_FREE char *text = turn_files_join(&progress->files, whole);
+        struct err err = { 0 };
+
+        if (tell_failure(turn, text) < 0)
+            return TURN_LEFT;
+        /* While the ledger names it, its directory says that it is not to run again. */
+        if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
+            agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+            log_warn("%s", err.message);
+        metric_add(turn->metrics->failed, 1);
+        return TURN_FAILED;
+    }
+
+    enum turn_outcome turn_end_run(struct turn * turn, struct turn_progress * progress)
+    {
+        const struct agent_result *result = agent_run_result(progress->run);
+        enum turn_outcome outcome;
+        char took[32];
+
+        turn_note_run(turn, progress);
+        log_info("run=%s ended: %s after %s%s%s", progress->run_id,
+                 result->outcome == AGENT_OK          ? "answered"
+                 : result->outcome == AGENT_CANCELLED ? "stopped"
+                                                      : "failed",
+                 clock_human(result->duration_ms, took), *result->cause ? ": " : "",
+                 result->cause);
+        if (turn_files_deliver(turn, progress, result->outcome) < 0)
+            return TURN_LEFT;
+        if (result->outcome == AGENT_OK)
+            outcome = end_answered(turn, progress);
+        else if (result->outcome == AGENT_CANCELLED)
+            outcome = end_stopped(turn, progress);
+        else
+            outcome = turn_end_failed(turn, progress, result->sentence,
+                                      result->is_partial || progress->shown.len);
+        if (outcome != TURN_LEFT)
+            turn_charge_usage(turn, progress);
+        return outcome;
+    }
+
+    enum turn_outcome turn_refuse(struct turn * turn, const char *sentence)
+    {
+        struct ending ending = { .failure = sentence, .retry = "" };
+        int64_t ids[DISPATCH_BATCH_MAX];
+
+        for (size_t i = 0; i < turn->batch->count; i++)
+            ids[i] = turn->batch->entries[i]->id;
+        if (deliver(turn, &ending) < 0)
+            return TURN_LEFT;
+        (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
+        metric_add(turn->metrics->spent, 1);
+        return TURN_REFUSED;
+    }
