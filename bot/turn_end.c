@@ -191,160 +191,159 @@ void turn_note_run(const struct turn *turn, struct turn_progress *progress)
     turn_count_usage(turn, progress);
     turn_chat_note_id(turn, progress);
     turn_chat_note_end(turn, progress);
-    /* Blanks alone are no text to Slack: a message of them would never appear. */
-    static bool is_wordless(const char *answer)
-    {
-        return answer[strspn(answer, " \t\n\r")] == '\0';
-    }
+}
 
-    /* What stands under an answer: what was left undone, and what it cost. */
-    static void print_note(const struct turn *turn, const struct turn_progress *progress,
-                           struct buf *note)
-    {
-        const char *denied = buf_text(&progress->denied);
+/* Blanks alone are no text to Slack: a message of them would never appear. */
+static bool is_wordless(const char *answer)
+{
+    return answer[strspn(answer, " \t\n\r")] == '\0';
+}
 
-        if (progress->chat.is_lost)
-            buf_append_text(note, CHAT_LOST);
-        if (*denied)
-            buf_printf(note, "_Not allowed here, so left undone: %.*s._",
-                       (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
-        else if (is_wordless(turn->surface->ops->answer(turn->surface)))
-            buf_append_text(note, "_The agent finished without a word._");
-        if (note->len && buf_text(note)[note->len - 1] != '\n')
-            buf_append_char(note, '\n');
-        turn_print_usage(turn, progress, note);
-    }
+/* What stands under an answer: what was left undone, and what it cost. */
+static void print_note(const struct turn *turn, const struct turn_progress *progress,
+                       struct buf *note)
+{
+    const char *denied = buf_text(&progress->denied);
 
-    static enum turn_outcome end_answered(struct turn * turn, struct turn_progress * progress)
-    {
-        bool is_whole =
-            !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
-        AUTO_BUF struct buf note = { 0 };
-        AUTO_FREE char *last_lines = NULL;
+    if (progress->chat.is_lost)
+        buf_append_text(note, CHAT_LOST);
+    if (*denied)
+        buf_printf(note, "_Not allowed here, so left undone: %.*s._",
+                   (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
+    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
+        buf_append_text(note, "_The agent finished without a word._");
+    if (note->len && buf_text(note)[note->len - 1] != '\n')
+        buf_append_char(note, '\n');
+    turn_print_usage(turn, progress, note);
+}
 
-        buf_init(&note, NOTE_MAX_BYTES);
-        print_note(turn, progress, &note);
-        last_lines = turn_files_join(&progress->files, buf_text(&note));
-        if (close_answer(turn, last_lines) < 0)
-            return TURN_LEFT;
-        if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
-            turn_chat_keep(turn, progress);
-        if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
-            kept_store(turn->memory, turn->config, &progress->question,
-                       turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
-                       turn->batch->conversation, turn->surface->ops->answer(turn->surface));
-        metric_add(turn->metrics->answered, 1);
-        return TURN_ANSWERED;
-    }
+static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *progress)
+{
+    bool is_whole =
+        !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
+    AUTO_BUF struct buf note = { 0 };
+    AUTO_FREE char *last_lines = NULL;
 
-    /* No agent has run. */
-    enum turn_outcome turn_end_kept(struct turn * turn, struct turn_progress * progress)
-    {
-        turn->surface->ops->append(turn->surface, buf_text(&progress->kept),
-                                   progress->kept.len);
-        if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
-            return TURN_LEFT;
-        log_info(
-            "answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
-            turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
-            turn->batch->conversation);
-        progress->usage.is_kept = true;
-        remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
-        metric_add(turn->metrics->answered, 1);
-        return TURN_ANSWERED;
-    }
+    buf_init(&note, NOTE_MAX_BYTES);
+    print_note(turn, progress, &note);
+    last_lines = turn_files_join(&progress->files, buf_text(&note));
+    if (close_answer(turn, last_lines) < 0)
+        return TURN_LEFT;
+    if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
+        turn_chat_keep(turn, progress);
+    if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
+        kept_store(turn->memory, turn->config, &progress->question,
+                   turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
+                   turn->batch->conversation, turn->surface->ops->answer(turn->surface));
+    metric_add(turn->metrics->answered, 1);
+    return TURN_ANSWERED;
+}
 
-    /* Whoever reads it again, the agent among them, shall know that there was more to say. */
-    enum turn_outcome turn_end_interrupted(struct turn * turn, struct turn_progress * progress)
-    {
-        const char *answer = turn->surface->ops->answer(turn->surface);
-        AUTO_FREE char *remembered =
-            xasprintf("%s%s(Interrupted by a newer message.)",
-                      is_wordless(answer) ? "" : answer, is_wordless(answer) ? "" : "\n\n");
-        AUTO_FREE char *last_lines = NULL;
+/* No agent has run. */
+enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progress)
+{
+    turn->surface->ops->append(turn->surface, buf_text(&progress->kept), progress->kept.len);
+    if (close_answer(turn, buf_text(&progress->kept_note)) < 0)
+        return TURN_LEFT;
+    log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
+             turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
+             turn->batch->conversation);
+    progress->usage.is_kept = true;
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
+    metric_add(turn->metrics->answered, 1);
+    return TURN_ANSWERED;
+}
 
-        turn_note_run(turn, progress);
-        log_info("run=%s ended: interrupted by a newer message", progress->run_id);
-        if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
-            return TURN_LEFT;
-        last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
-        if (close_answer(turn, last_lines) < 0)
-            return TURN_LEFT;
-        remember(turn, progress, remembered, LEDGER_CANCELLED);
+/* Whoever reads it again, the agent among them, shall know that there was more to say. */
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+{
+    const char *answer = turn->surface->ops->answer(turn->surface);
+    AUTO_FREE char *remembered =
+        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
+                  is_wordless(answer) ? "" : "\n\n");
+    AUTO_FREE char *last_lines = NULL;
+
+    turn_note_run(turn, progress);
+    log_info("run=%s ended: interrupted by a newer message", progress->run_id);
+    if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
+        return TURN_LEFT;
+    last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
+    if (close_answer(turn, last_lines) < 0)
+        return TURN_LEFT;
+    remember(turn, progress, remembered, LEDGER_CANCELLED);
+    turn_charge_usage(turn, progress);
+    metric_add(turn->metrics->interrupted, 1);
+    return TURN_INTERRUPTED;
+}
+
+static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
+{
+    AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+
+    if (close_answer(turn, last_lines) < 0)
+        return TURN_LEFT;
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
+    metric_add(turn->metrics->stopped, 1);
+    return TURN_STOPPED;
+}
+
+/* The person reads one sentence; the log has the cause; the ledger keeps the message for
+ * Retry.
+ */
+enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
+                                  const char *sentence, bool is_partial)
+{
+    AUTO_FREE char *whole =
+        xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+    AUTO_FREE char *text = turn_files_join(&progress->files, whole);
+    struct err err = { 0 };
+
+    if (tell_failure(turn, text) < 0)
+        return TURN_LEFT;
+    /* While the ledger names it, its directory says that it is not to run again. */
+    if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
+        agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+        log_warn("%s", err.message);
+    metric_add(turn->metrics->failed, 1);
+    return TURN_FAILED;
+}
+
+enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress)
+{
+    const struct agent_result *result = agent_run_result(progress->run);
+    enum turn_outcome outcome;
+    char took[32];
+
+    turn_note_run(turn, progress);
+    log_info("run=%s ended: %s after %s%s%s", progress->run_id,
+             result->outcome == AGENT_OK          ? "answered"
+             : result->outcome == AGENT_CANCELLED ? "stopped"
+                                                  : "failed",
+             clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    if (turn_files_deliver(turn, progress, result->outcome) < 0)
+        return TURN_LEFT;
+    if (result->outcome == AGENT_OK)
+        outcome = end_answered(turn, progress);
+    else if (result->outcome == AGENT_CANCELLED)
+        outcome = end_stopped(turn, progress);
+    else
+        outcome = turn_end_failed(turn, progress, result->sentence,
+                                  result->is_partial || progress->shown.len);
+    if (outcome != TURN_LEFT)
         turn_charge_usage(turn, progress);
-        metric_add(turn->metrics->interrupted, 1);
-        return TURN_INTERRUPTED;
-    }
+    return outcome;
+}
 
-    static enum turn_outcome end_stopped(struct turn * turn, struct turn_progress * progress)
-    {
-        AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+enum turn_outcome turn_refuse(struct turn *turn, const char *sentence)
+{
+    struct ending ending = { .failure = sentence, .retry = "" };
+    int64_t ids[DISPATCH_BATCH_MAX];
 
-        if (close_answer(turn, last_lines) < 0)
-            return TURN_LEFT;
-        remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
-        metric_add(turn->metrics->stopped, 1);
-        return TURN_STOPPED;
-    }
-
-    /* The person reads one sentence; the log has the cause; the ledger keeps the message for
-     * Retry.
-     */
-    enum turn_outcome turn_end_failed(struct turn * turn, struct turn_progress * progress,
-                                      const char *sentence, bool is_partial)
-    {
-        AUTO_FREE char *whole =
-            xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
-        AUTO_FREE char *text = turn_files_join(&progress->files, whole);
-        struct err err = { 0 };
-
-        if (tell_failure(turn, text) < 0)
-            return TURN_LEFT;
-        /* While the ledger names it, its directory says that it is not to run again. */
-        if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
-            agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
-            log_warn("%s", err.message);
-        metric_add(turn->metrics->failed, 1);
-        return TURN_FAILED;
-    }
-
-    enum turn_outcome turn_end_run(struct turn * turn, struct turn_progress * progress)
-    {
-        const struct agent_result *result = agent_run_result(progress->run);
-        enum turn_outcome outcome;
-        char took[32];
-
-        turn_note_run(turn, progress);
-        log_info("run=%s ended: %s after %s%s%s", progress->run_id,
-                 result->outcome == AGENT_OK          ? "answered"
-                 : result->outcome == AGENT_CANCELLED ? "stopped"
-                                                      : "failed",
-                 clock_human(result->duration_ms, took), *result->cause ? ": " : "",
-                 result->cause);
-        if (turn_files_deliver(turn, progress, result->outcome) < 0)
-            return TURN_LEFT;
-        if (result->outcome == AGENT_OK)
-            outcome = end_answered(turn, progress);
-        else if (result->outcome == AGENT_CANCELLED)
-            outcome = end_stopped(turn, progress);
-        else
-            outcome = turn_end_failed(turn, progress, result->sentence,
-                                      result->is_partial || progress->shown.len);
-        if (outcome != TURN_LEFT)
-            turn_charge_usage(turn, progress);
-        return outcome;
-    }
-
-    enum turn_outcome turn_refuse(struct turn * turn, const char *sentence)
-    {
-        struct ending ending = { .failure = sentence, .retry = "" };
-        int64_t ids[DISPATCH_BATCH_MAX];
-
-        for (size_t i = 0; i < turn->batch->count; i++)
-            ids[i] = turn->batch->entries[i]->id;
-        if (deliver(turn, &ending) < 0)
-            return TURN_LEFT;
-        (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
-        metric_add(turn->metrics->spent, 1);
-        return TURN_REFUSED;
-    }
+    for (size_t i = 0; i < turn->batch->count; i++)
+        ids[i] = turn->batch->entries[i]->id;
+    if (deliver(turn, &ending) < 0)
+        return TURN_LEFT;
+    (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
+    metric_add(turn->metrics->spent, 1);
+    return TURN_REFUSED;
+}
