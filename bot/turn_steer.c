@@ -172,7 +172,7 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
         return 1;
     if (more && turn->on_more)
         turn->on_more(turn->context, turn->batch);
-    turn_count_usage(turn, progress);
+    turn_note_run(turn, progress);
     turn_charge_usage(turn, progress); /* nothing of this run is left to count it again */
     note_ids(turn, progress);
     append_seam(turn, turn->batch->count - before);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "bot/app.h"
+#include "bot/chats.h"
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
@@ -400,6 +401,7 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
                                       .user = entry->user,
                                       .takes_answer = true };
         struct memory_forgotten forgotten = { 0 };
+        struct config *config;
         struct err err = { 0 };
 
         if (!memory_is_forgotten(worker->app->memory, entry->id))
@@ -408,6 +410,9 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
             log_err("what was to be forgotten is remembered: conversation=%s ts=%s: %s",
                     entry->conversation, entry->ts, err.message);
         summarizer_interrupt(worker->app->summarizer);
+        config = app_config(worker->app);
+        chats_forget(config->state_dir, &forgotten);
+        config_unref(config);
         memory_forgotten_deinit(&forgotten);
     }
 }
