@@ -54,8 +54,8 @@ void turn_ask_busy(struct turn *turn, struct turn_progress *progress)
     eventfd_write(turn->cancel_fd, 1);
 }
 
-/* What is left of a run that an earlier process was ending when it died; what this one ended has
- * left its mark. */
+/* What is left of a run that an earlier process was ending when it died; what this one ended
+ * has left its mark. */
 static bool was_killed_before(const struct turn *turn, const struct turn_progress *progress,
                               enum agent_outcome outcome)
 {
