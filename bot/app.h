@@ -23,6 +23,7 @@ struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
+struct guard;
 struct intake;
 struct loop;
 struct people;
@@ -41,6 +42,7 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct guard *guard;
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;

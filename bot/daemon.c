@@ -32,6 +32,7 @@
 #include "bot/courier.h"
 #include "bot/desk.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/intake.h"
 #include "bot/loop.h"
 #include "bot/notify.h"
@@ -296,7 +297,9 @@ static void reload(struct daemon *daemon)
 
     notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_us());
     buf_init(&problems, PROBLEMS_MAX_BYTES);
-    if (config_load(daemon->cli->config_path, true, &fresh, &problems, &err) < 0) {
+    if (config_load(daemon->cli->config_path, true, &fresh, &problems, &err) < 0 ||
+        guard_reload(daemon->app.guard, fresh, &err) < 0) {
+        config_unref(fresh);
         log_err("configuration not reloaded, the old one stays in force: %s", err.message);
         for (const char *line = buf_text(&problems); *line;) {
             size_t len = strcspn(line, "\n");
@@ -404,6 +407,8 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
+        return -1;
     app->dispatch = dispatch_new(app->metrics);
     dispatch_set_busy(app->dispatch, (enum dispatch_busy)app->config->agent.busy);
     app->launcher = wiring_own_path();
@@ -439,6 +444,7 @@ static void close_parts(struct daemon *daemon)
     loop_free(app->loop);
     dispatch_free(app->dispatch);
     people_free(app->people);
+    guard_free(app->guard);
     slack_features_free(app->features);
     slack_limits_free(app->limits);
     metrics_free(app->metrics);

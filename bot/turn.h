@@ -24,6 +24,7 @@
 #include "base/metrics.h"
 #include "bot/context_metrics.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
 #include "config/config.h"
@@ -53,7 +54,8 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
 struct turn {
     const struct config *config;
     struct memory *memory;
-    struct surface *surface;
+    struct surface *surface; /* behind the guard already */
+    struct guard *guard;     /* for what does not pass through the surface, such as files */
     const struct turn_metrics *metrics;
     const char *launcher;
     const char *runs_dir;
