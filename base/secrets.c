@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-#define RUN_MAX 300 /* what is longer is masked whatever it ends in */
+#define RUN_MAX 160 /* what is longer is hidden whatever it ends in: see secrets_run_on() */
 
 static bool is_digit(unsigned char c)
 {
@@ -26,23 +26,43 @@ static bool is_alnum(unsigned char c)
     return is_digit(c) || is_upper(c) || is_lower(c);
 }
 
+#define UPPER  (1U << SECRETS_UPPER_DIGIT)
+#define ALNUM  (1U << SECRETS_ALNUM)
+#define WORD   (1U << SECRETS_WORD)
+#define TOKEN  (1U << SECRETS_TOKEN)
+#define BASE64 (1U << SECRETS_BASE64)
+#define VALUE  (1U << SECRETS_VALUE)
+#define ALL    (UPPER | ALNUM | WORD | TOKEN | BASE64 | VALUE)
+
+/* One bit a class. */
+static const unsigned char classes[256] = {
+    ['!'] = VALUE,
+    ['#' ... '$'] = VALUE,
+    ['%'] = TOKEN | VALUE,
+    ['('] = VALUE,
+    ['*'] = VALUE,
+    ['+'] = TOKEN | BASE64 | VALUE,
+    ['-'] = WORD | TOKEN | VALUE,
+    ['.'] = TOKEN | VALUE,
+    ['/'] = TOKEN | BASE64 | VALUE,
+    ['0' ... '9'] = ALL,
+    [':'] = VALUE,
+    ['='] = TOKEN | BASE64 | VALUE,
+    ['?' ... '@'] = VALUE,
+    ['A' ... 'Z'] = ALL,
+    ['['] = VALUE,
+    ['\\'] = VALUE,
+    ['^'] = VALUE,
+    ['_'] = WORD | TOKEN | VALUE,
+    ['a' ... 'z'] = ALL & ~UPPER,
+    ['{'] = VALUE,
+    ['~'] = TOKEN | VALUE,
+    [0x80 ... 0xff] = VALUE,
+};
+
 bool secrets_is_of(enum secrets_class class, unsigned char c)
 {
-    switch (class) {
-    case SECRETS_UPPER_DIGIT:
-        return is_upper(c) || is_digit(c);
-    case SECRETS_ALNUM:
-        return is_alnum(c);
-    case SECRETS_WORD:
-        return is_alnum(c) || c == '_' || c == '-';
-    case SECRETS_TOKEN:
-        return is_alnum(c) || (c && strchr("_-.%~+/=", c));
-    case SECRETS_BASE64:
-        return is_alnum(c) || (c && strchr("+/=", c));
-    case SECRETS_VALUE:
-        return c > ' ' && !strchr("\"'`,;)}]<>|&\x7f", c);
-    }
-    return false;
+    return classes[c] >> class & 1;
 }
 
 size_t secrets_skip(const struct secrets_text *text, size_t at, enum secrets_class class,
@@ -297,10 +317,24 @@ enum secrets_look secrets_look_known(const struct secrets_text *text,
 /* ---- all of them --------------------------------------------------------------------------
  */
 
-bool secrets_may_begin(unsigned char byte)
+bool secrets_may_begin(unsigned char before, const char *text, size_t len)
 {
-    /* Of the table, of "://" and of key blocks, of the words before values. */
-    return byte && strchr("xhAgswrGkycSdlnepa-:bBPTtEK", byte) != NULL;
+    /* The second byte behind each first one: of the table, of "://" and of key blocks, of the
+     * words before values, and of bearers. */
+    static const char *const seconds[256] = {
+        ['-'] = "-",       [':'] = "/",  ['A'] = "KSITGpPcCuU", ['B'] = "eE",    ['E'] = "nN",
+        ['G'] = "O",       ['K'] = "eE", ['P'] = "aAwWrR",      ['S'] = "GeEiI", ['T'] = "oO",
+        ['a'] = "pPcCuU",  ['b'] = "eE", ['c'] = "r",           ['d'] = "o",     ['e'] = "ynN",
+        ['g'] = "hils",    ['h'] = "of", ['k'] = "eE",          ['l'] = "i",     ['n'] = "p",
+        ['p'] = "yaAwWrR", ['r'] = "k",  ['s'] = "kheEiI",      ['t'] = "oO",    ['w'] = "h",
+        ['x'] = "oaw",     ['y'] = "a",
+    };
+    unsigned char first = (unsigned char)text[0];
+
+    if (!seconds[first] ||
+        (is_alnum(before) && is_alnum(first) && !(is_lower(before) && is_upper(first))))
+        return false;
+    return len < 2 || (text[1] && strchr(seconds[first], text[1]));
 }
 
 static enum secrets_look look_at(unsigned char before, const struct secrets_text *text,

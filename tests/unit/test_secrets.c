@@ -17,7 +17,7 @@ static void mark(const char *text, struct buf *out)
         struct secrets_match match;
         enum secrets_run run = SECRETS_RUN_NONE;
 
-        if (!secrets_may_begin((unsigned char)text[at]) ||
+        if (!secrets_may_begin(before, text + at, len - at) ||
             secrets_look(before, text + at, len - at, true, &match) != SECRETS_FOUND) {
             before = (unsigned char)text[at];
             buf_append_char(out, text[at++]);
