@@ -141,8 +141,7 @@ static void what_is_none_passes(void)
         "Bearer authentication, as in RFC6750",
         "AKIA is a prefix; AKIAABC is too short; MAKIAIOSFODNN7EXAMPLE is another word",
         "eyJhbGciOiJIUzI1NiJ9 alone",
-        "key_value_pairs and key_"
-        "0123456789abcdef",
+        "key_value_pairs and key_0123456789abcdef",
         "npm_config_registry=x",
         "if (password == NULL || token == 0)",
         "Token: 2024-11-20",
