@@ -29,6 +29,8 @@ struct loop;
 struct people;
 struct slack_socket;
 struct summarizer;
+struct sweeper;
+struct twins;
 struct workers;
 
 struct app {
@@ -41,12 +43,14 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
     struct guard *guard;
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
+    struct sweeper *sweeper; /* NULL until the workers start */
     struct slack_socket *socket;
     struct intake *intake;
     struct catchup *catchup;

@@ -39,6 +39,8 @@
 #include "bot/people.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
+#include "bot/sweeper.h"
+#include "bot/twins.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -197,6 +199,7 @@ static void on_identity(void *context, void *item)
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
     app->workers = workers_start(app);
+    app->sweeper = sweeper_start(app);
     start_links(daemon);
 }
 
@@ -405,6 +408,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    app->twins = twins_new();
     if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
         return -1;
     app->dispatch = dispatch_new(app->metrics);
@@ -430,6 +434,7 @@ static void close_parts(struct daemon *daemon)
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);
+    sweeper_join(app->sweeper);
     memory_close(app->memory); /* its last callbacks still reach desk, courier and dispatcher */
     if (app->loop)
         loop_drain(app->loop);
@@ -440,6 +445,7 @@ static void close_parts(struct daemon *daemon)
     courier_free(app->courier);
     loop_free(app->loop);
     dispatch_free(app->dispatch);
+    twins_free(app->twins);
     people_free(app->people);
     guard_free(app->guard);
     slack_features_free(app->features);

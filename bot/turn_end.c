@@ -110,7 +110,8 @@ static bool may_store_again(const struct turn *turn, int64_t started_ms, unsigne
     return wait_for_better_times(turn, attempt);
 }
 
-static void mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
+/* False when the ledger could not be told. */
+static bool mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
 {
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
@@ -122,8 +123,9 @@ static void mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
             continue;
         log_err("ledger not updated, the turn will be taken up again at the next start: %s",
                 err.message);
-        return;
+        return false;
     }
+    return true;
 }
 
 static void fill_turns(const struct turn *turn, const char *answer, const char *metadata,
@@ -219,13 +221,15 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     bool is_whole =
         !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
     AUTO_BUF struct buf note = { 0 };
+    AUTO_FREE char *last_lines = NULL;
 
     buf_init(&note, NOTE_MAX_BYTES);
     print_note(turn, progress, &note);
-    if (close_answer(turn, buf_text(&note)) < 0)
+    last_lines = turn_files_join(&progress->files, buf_text(&note));
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
-    if (is_whole)
+    if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
                    turn->batch->conversation, turn->surface->ops->answer(turn->surface));
@@ -255,10 +259,14 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
     AUTO_FREE char *remembered =
         xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
                   is_wordless(answer) ? "" : "\n\n");
+    AUTO_FREE char *last_lines = NULL;
 
     turn_note_run(turn, progress);
     log_info("run=%s ended: interrupted by a newer message", progress->run_id);
-    if (close_answer(turn, "_Interrupted by your newer message._") < 0)
+    if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
+        return TURN_LEFT;
+    last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, remembered, LEDGER_CANCELLED);
     turn_count_usage(turn, progress);
@@ -268,7 +276,9 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
-    if (close_answer(turn, "_Stopped._") < 0)
+    AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
@@ -282,12 +292,14 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
 {
     AUTO_FREE char *whole =
         xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+    AUTO_FREE char *text = turn_files_join(&progress->files, whole);
     struct err err = { 0 };
 
-    if (tell_failure(turn, whole) < 0)
+    if (tell_failure(turn, text) < 0)
         return TURN_LEFT;
-    mark(turn, progress->ids, LEDGER_FAILED);
-    if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+    /* While the ledger names it, its directory says that it is not to run again. */
+    if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
+        agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
     metric_add(turn->metrics->failed, 1);
     return TURN_FAILED;
@@ -305,6 +317,8 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    if (turn_files_deliver(turn, progress, result->outcome) < 0)
+        return TURN_LEFT;
     if (result->outcome == AGENT_OK)
         outcome = end_answered(turn, progress);
     else if (result->outcome == AGENT_CANCELLED)
@@ -326,7 +340,7 @@ enum turn_outcome turn_refuse(struct turn *turn, const char *sentence)
         ids[i] = turn->batch->entries[i]->id;
     if (deliver(turn, &ending) < 0)
         return TURN_LEFT;
-    mark(turn, ids, LEDGER_CANCELLED);
+    (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
     metric_add(turn->metrics->spent, 1);
     return TURN_REFUSED;
 }

@@ -181,6 +181,7 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     metric_add(turn->metrics->steered, 1);
     turn->surface->ops->set_status(turn->surface, "is reading your newer message...",
                                    clock_now_ms());
+    turn_files_carry(progress, agent_run_id(ended));
     progress->run = NULL;
     progress->is_taken_up = false;
     progress->is_follower = true;

@@ -728,6 +728,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "files", false, act_files },
 };
 
 /* Whatever the scenario does with turns: its parameter "summary" says what is done with this.
