@@ -104,6 +104,10 @@ static void what_is_a_secret_is_known_by_its_shape(void)
 
 static void what_is_none_passes(void)
 {
+    static const char certificate[] =
+        "-----BEGIN CERTIFICATE-----\n" B64 "\n-----END CERTIFICATE-----";
+    static const char public_key[] =
+        "-----BEGIN PUBLIC KEY-----\n" B64 "\n-----END PUBLIC KEY-----";
     static const char *const cases[] = {
         "commit 8d3fe84aa1b2c3d4e5f60718293a4b5c6d7e8f90 is good",
         "id 550e8400-e29b-41d4-a716-446655440000",
@@ -135,8 +139,8 @@ static void what_is_none_passes(void)
         "postgres://${USER}:${PASSWORD}@host/",
         "http://localhost:9464/metrics",
         "-----BEGIN PRIVATE KEY----- is how such a file begins, and it ends alike.",
-        "-----BEGIN CERTIFICATE-----\n" B64 "\n-----END CERTIFICATE-----",
-        "-----BEGIN PUBLIC KEY-----\n" B64 "\n-----END PUBLIC KEY-----",
+        certificate,
+        public_key,
         "Bearer of bad news",
         "Bearer authentication, as in RFC6750",
         "AKIA is a prefix; AKIAABC is too short; MAKIAIOSFODNN7EXAMPLE is another word",
