@@ -1,5 +1,6 @@
 #include "agent/dialect_kit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,4 +280,21 @@ void kit_append_title(struct buf *out, const struct kit_tool *rows, const char *
     } else if (row->target) {
         buf_append_text(out, " a file");
     }
+}
+
+void kit_calls_note(struct kit_calls *calls, const char *id, const char *title)
+{
+    size_t at = calls->next++ % KIT_CALLS_KEPT;
+
+    snprintf(calls->kept[at].id, sizeof(calls->kept[at].id), "%s", id);
+    snprintf(calls->kept[at].title, sizeof(calls->kept[at].title), "%s", title);
+}
+
+const char *kit_calls_find(const struct kit_calls *calls, const char *id)
+{
+    for (size_t i = 0; id[0] && i < KIT_CALLS_KEPT; i++) {
+        if (strcmp(calls->kept[i].id, id) == 0)
+            return calls->kept[i].title;
+    }
+    return "Using a tool";
 }
