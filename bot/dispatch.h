@@ -181,14 +181,14 @@ struct dispatch_place {
     char *channel;
     char *reply_thread;
     char *reply_state; /* what an earlier process noted, or "" */
-    unsigned attempts;
     int64_t received_wall_us;
-    bool is_found;    /* in the ledger */
-    bool is_run;      /* an earlier process has begun it */
-    bool has_company; /* a turn runs in that place, or one listed before waits there */
     int64_t waited_ms;
-    size_t ahead;    /* turns before its own */
-    int64_t wait_ms; /* until its turn begins, PACE_UNKNOWN without an estimate */
+    int64_t wait_ms;   /* until its turn begins, PACE_UNKNOWN without an estimate */
+    size_t ahead;      /* turns before its own */
+    unsigned attempts; /* as in the ledger */
+    bool is_found;     /* in the ledger */
+    bool is_run;       /* an earlier process has begun it */
+    bool has_company;  /* a turn runs in that place, or one listed before waits there */
 };
 void dispatch_place_deinit(struct dispatch_place *place); /* safe on a zeroed struct */
 
