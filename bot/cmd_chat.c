@@ -23,6 +23,7 @@
 #include "base/utf8.h"
 #include "bot/cli.h"
 #include "bot/commands.h"
+#include "bot/leftover.h"
 #include "bot/summarize.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
@@ -41,6 +42,7 @@ struct chat {
     char *conversation;
     char *launcher;
     char *runs_dir;
+    int alive_fd;     /* held while we live, see leftover.h */
     int interrupt_fd; /* readable after Ctrl-C, a lost terminal or SIGTERM */
     bool is_ending;   /* after one of the latter two */
     struct buf input;
@@ -329,7 +331,14 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||
         file_make_dirs(chat->runs_dir, 0700, err) < 0)
         return -1;
-    return memory_open(&options, chat->metrics, &chat->memory, err);
+    if (memory_open(&options, chat->metrics, &chat->memory, err) < 0)
+        return -1;
+    chat->alive_fd =
+        leftover_enter_chat(&(struct leftover){ .memory = chat->memory,
+                                                .state_dir = config->state_dir,
+                                                .runs_dir = chat->runs_dir,
+                                                .kill_grace_ms = config->agent.kill_grace_ms });
+    return 0;
 }
 
 static void close_chat(struct chat *chat)
@@ -343,11 +352,13 @@ static void close_chat(struct chat *chat)
     free(chat->conversation);
     config_unref(chat->config);
     close(chat->interrupt_fd);
+    if (chat->alive_fd >= 0)
+        close(chat->alive_fd);
 }
 
 int command_chat(const struct cli *cli)
 {
-    struct chat chat = { 0 };
+    struct chat chat = { .alive_fd = -1 };
     struct err err = { 0 };
     int status;
 
