@@ -239,9 +239,14 @@ static void undo_start(struct harness *h)
     }
     dir = opendir(runs);
     while (dir && (entry = readdir(dir))) { /* NOLINT(concurrency-mt-unsafe): one thread */
-        AUTO_FREE char *meta = xasprintf("%s/%s/meta.json", runs, entry->d_name);
+        static const char *const names[] = { "meta.json", "out.ndjson", "err.log",
+                                             "exit.json" };
 
-        unlink(meta);
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            AUTO_FREE char *path = xasprintf("%s/%s/%s", runs, entry->d_name, names[i]);
+
+            unlink(path);
+        }
     }
     if (dir)
         closedir(dir);
