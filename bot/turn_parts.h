@@ -21,6 +21,7 @@
 #include "bot/chats.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/turn_files.h"
 #include "bot/usage.h"
 
 #define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
@@ -43,8 +44,13 @@ struct turn_chat {
 struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct agent_slot *slot; /* of a run that was started here, else NULL */
-    struct buf denied;       /* what the agent was not allowed to do */
+    struct activity activity;
+    bool has_started;              /* the first line of the run came */
+    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
+    struct usage usage;            /* of the runs that have ended */
+    struct usage unpaid;           /* of these, what is not counted for the person yet */
+    struct agent_slot *slot;       /* of a run that was started here, else NULL */
+    struct buf denied;             /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
     struct buf shown;        /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
@@ -53,10 +59,6 @@ struct turn_progress {
     struct turn_chat chat;
     bool has_new_run; /* run_id is in the ledger and has its directory, but nothing ran yet */
     bool is_follower; /* the run follows one that newer messages ended */
-    struct activity activity;
-    bool has_started;              /* the agent's first line came */
-    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
-    struct usage usage;            /* of the run that has ended */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;
@@ -64,6 +66,7 @@ struct turn_progress {
     char run_id[AGENT_RUN_ID_BYTES];
     size_t prompt_bytes; /* of the run that was started here, else 0 */
     int64_t prompt_tokens;
+    struct turn_files files;
 };
 
 /* The configuration of the turn's channel, or the global one where it has none. Borrowed. */
@@ -137,15 +140,16 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial);
 
-/* A run has ended: its figures go into the metrics and into progress->usage. */
+/* A run of the turn has ended, perhaps with another to follow. */
 void turn_note_run(const struct turn *turn, struct turn_progress *progress);
+
 /* turn_usage.c: */
 
-/* What the run used, as far as it is known; all zero for one that never began. */
-void turn_take_usage(const struct turn *turn, struct turn_progress *progress,
-                     const struct agent_result *result);
-/* Counts it for the person whose message began the turn; after the turn is stored. */
-void turn_count_usage(const struct turn *turn, const struct turn_progress *progress);
+/* A run has ended: adds what it used to the turn's, as far as it is known; nothing for one that
+ * never began. */
+void turn_count_usage(const struct turn *turn, struct turn_progress *progress);
+/* Counts it for the person whose message began the turn; once nobody counts it again. */
+void turn_charge_usage(const struct turn *turn, struct turn_progress *progress);
 /* What stands of it under the answer: warnings, and the footer of those who want it. */
 void turn_print_usage(const struct turn *turn, const struct turn_progress *progress,
                       struct buf *out);

@@ -140,9 +140,13 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
     struct memory_context_items context = { 0 };
     AUTO_FREE struct agent_prompt_item *items = NULL;
+    AUTO_FREE char *last = NULL;
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .files = progress->files.inbox,
+        .files_count = progress->files.inbox_count,
+        .outbox = turn->web ? progress->files.outbox : NULL,
         .messages = messages,
         .messages_count = turn->batch->count,
         .shown = buf_text(&progress->shown),
@@ -157,10 +161,16 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
+    if (progress->files.not_come) { /* so that the agent does not look for them */
+        last = xasprintf("%s\n\n%s", messages[turn->batch->count - 1].text,
+                         progress->files.not_come);
+        messages[turn->batch->count - 1].text = last;
+    }
     agent_prompt_build(&prompt, out);
-    /* Its answer is not one to the question alone: what was said or what the chat holds counts.
-     */
-    if (progress->is_follower || progress->chat.is_lost || turn_chat_told_seq(progress))
+    /* Its answer is not one to the question alone: what was said, what files hold or what the
+     * chat knows counts. */
+    if (progress->is_follower || progress->files.had_files || progress->chat.is_lost ||
+        turn_chat_told_seq(progress))
         progress->question = (struct kept_question){ .id = "" };
     else
         kept_identify(turn->config, &prompt, settings->workspace, settings->model,
@@ -242,6 +252,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     if (!progress->has_new_run && begin_run(turn, progress, err) < 0)
         return -1;
     progress->has_new_run = false;
+    if (turn_files_fetch(turn, progress) < 0)
+        return err_set(err, ERR_TEMP, "the daemon stops");
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     if (turn_chat_begin(turn, progress, &settings, err) < 0)
         return -1;

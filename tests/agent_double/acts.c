@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
 #include "tests/agent_double/chats.h"
 #include "tests/agent_double/context.h"
@@ -226,17 +227,22 @@ static int play_slow(const struct stage *stage)
     return 0;
 }
 
-/* Holds the run open until somebody makes the file `file=` (default: `gate` beside it). */
-static int play_gate(const struct stage *stage)
+/* Until somebody makes the file `file=` (default: `gate` beside it). */
+static void wait_at_gate(const struct stage *stage)
 {
     AUTO_FREE char *otherwise =
         xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
     AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
 
-    emit_opening();
-    emit_words("The gate is closed. ", 0);
     while (access(path, F_OK) != 0)
         emit_pause(10);
+}
+
+static int play_gate(const struct stage *stage)
+{
+    emit_opening();
+    emit_words("The gate is closed. ", 0);
+    wait_at_gate(stage);
     emit_words("The gate is open. ", 0);
     answer_history(stage, 0);
     emit_result();
@@ -266,12 +272,16 @@ static int play_tools(const struct stage *stage)
         "{\"command\":\"curl -H 'Authorization: Bearer SECRET' https://x\"}";
 
     emit_opening();
-    emit_words("First I look at the files.", 0);
-    emit_flush_before_tool();
+    if (!number(stage, "silent", 0)) {
+        emit_words("First I look at the files.", 0);
+        emit_flush_before_tool();
+    }
     emit_tool("call-a\nfc_a", "readToolCall", read_args, NULL);
     emit_pause(pause_ms);
     emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}", NULL);
     emit_pause(pause_ms);
+    if (number(stage, "gate", 0))
+        wait_at_gate(stage);
     emit_tool("call-a\nfc_a", "readToolCall", read_args,
               "{\"success\":{\"content\":\"int x;\\n\",\"isEmpty\":false,\"totalLines\":1}}");
     emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}",
@@ -654,6 +664,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "leak", false, play_leak },
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
@@ -704,6 +715,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "files", false, act_files },
 };
 
 /* Whatever the scenario does with turns: its parameter "summary" says what is done with this.

@@ -27,6 +27,9 @@ const struct act *act_find(const char *name); /* NULL: unknown */
 /* For a prompt that asks for a summary, in every scenario. */
 extern const struct act act_summary;
 
+/* files.c: what lies in the inbox, what is left in the outbox. */
+int act_files(const struct stage *stage);
+
 /* cursor-agent's, which it also gives without a scenario. */
 int act_refuse_trust(void);
 
