@@ -29,6 +29,7 @@ struct loop;
 struct people;
 struct slack_socket;
 struct summarizer;
+struct sweeper;
 struct twins;
 struct workers;
 
@@ -49,6 +50,7 @@ struct app {
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
+    struct sweeper *sweeper; /* NULL until the workers start */
     struct slack_socket *socket;
     struct intake *intake;
     struct catchup *catchup;

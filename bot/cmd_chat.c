@@ -24,6 +24,7 @@
 #include "bot/cli.h"
 #include "bot/commands.h"
 #include "bot/guard.h"
+#include "bot/leftover.h"
 #include "bot/summarize.h"
 #include "bot/surface_guarded.h"
 #include "bot/surface_terminal.h"
@@ -44,6 +45,7 @@ struct chat {
     char *conversation;
     char *launcher;
     char *runs_dir;
+    int alive_fd;     /* held while we live, see leftover.h */
     int interrupt_fd; /* readable after Ctrl-C, a lost terminal or SIGTERM */
     bool is_ending;   /* after one of the latter two */
     struct buf input;
@@ -355,7 +357,14 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
         return -1;
     if (guard_new(config, chat->metrics, &chat->guard, err) < 0)
         return -1;
-    return memory_open(&options, chat->metrics, &chat->memory, err);
+    if (memory_open(&options, chat->metrics, &chat->memory, err) < 0)
+        return -1;
+    chat->alive_fd =
+        leftover_enter_chat(&(struct leftover){ .memory = chat->memory,
+                                                .state_dir = config->state_dir,
+                                                .runs_dir = chat->runs_dir,
+                                                .kill_grace_ms = config->agent.kill_grace_ms });
+    return 0;
 }
 
 static void close_chat(struct chat *chat)
@@ -370,11 +379,13 @@ static void close_chat(struct chat *chat)
     free(chat->conversation);
     config_unref(chat->config);
     close(chat->interrupt_fd);
+    if (chat->alive_fd >= 0)
+        close(chat->alive_fd);
 }
 
 int command_chat(const struct cli *cli)
 {
-    struct chat chat = { 0 };
+    struct chat chat = { .alive_fd = -1 };
     struct err err = { 0 };
     int status;
 

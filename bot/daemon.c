@@ -39,6 +39,7 @@
 #include "bot/people.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
+#include "bot/sweeper.h"
 #include "bot/twins.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
@@ -198,6 +199,7 @@ static void on_identity(void *context, void *item)
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
     app->workers = workers_start(app);
+    app->sweeper = sweeper_start(app);
     start_links(daemon);
 }
 
@@ -432,6 +434,7 @@ static void close_parts(struct daemon *daemon)
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);
+    sweeper_join(app->sweeper);
     memory_close(app->memory); /* its last callbacks still reach desk, courier and dispatcher */
     if (app->loop)
         loop_drain(app->loop);

@@ -2,7 +2,7 @@
  * turn.h - one turn: what somebody said becomes a run of the agent, its answer appears on a
  * surface and is remembered. The place where memory, agent and surface meet.
  *
- *   begin -> conversation pinned -> marked running -> agent started (or taken up again)
+ *   marked running -> conversation pinned -> agent started (or taken up again)
  *         -> events to the surface -> answer closed -> turns and "done" in one commit
  *               ^           |
  *               +-- steer --+  newer messages join the batch, another run goes on
@@ -35,6 +35,7 @@ struct turn_metrics {
     struct metric *answered;
     struct metric *failed;
     struct metric *stopped;
+    struct metric *repeated; /* runs, not turns */
     struct metric *interrupted;
     struct metric *steered; /* runs */
     struct metric *input_tokens;
