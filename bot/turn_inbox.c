@@ -342,22 +342,22 @@ void turn_files_carry(struct turn_progress *progress, const char *run_id)
     progress->files.carried = xstrdup(run_id);
 }
 
-/* Of a run that is followed by this one only its outbox is of use. */
+/* Of a run that is followed by this one only its outbox is of use; of an inbox that another
+ * process began to fill, nothing. */
 static void begin_anew(const struct turn *turn, struct turn_progress *progress,
                        const char *run_dir)
 {
+    AUTO_FREE char *inbox = xasprintf("%s/inbox", run_dir);
     AUTO_FREE char *carried = take_ptr(&progress->files.carried);
     AUTO_FREE char *from = carried ? xasprintf("%s/%s/outbox", turn->runs_dir, carried) : NULL;
     struct err err = { 0 };
 
+    if (file_remove_tree(inbox, &err) < 0)
+        log_warn("run=%s: %s", progress->run_id, err.message);
     turn_files_deinit(&progress->files);
     progress->files.outbox = xasprintf("%s/outbox", run_dir);
-    if (!from) {
-        /* The prompt names it, so it is there, whoever starts the agent. */
-        if (turn->web && file_make_dirs(progress->files.outbox, 0700, &err) < 0)
-            log_warn("run=%s: %s", progress->run_id, err.message);
+    if (!from)
         return;
-    }
     if (file_make_dirs(run_dir, 0700, &err) < 0)
         log_warn("run=%s: %s", progress->run_id, err.message);
     else if (rename(from, progress->files.outbox) < 0 && errno != ENOENT)
