@@ -23,6 +23,7 @@ void agent_meta_deinit(struct agent_meta *meta)
     free(meta->argv);
     free(meta->dialect);
     free(meta->workspace);
+    fence_spec_deinit(&meta->fence);
     memset(meta, 0, sizeof(*meta));
 }
 
@@ -77,6 +78,8 @@ int agent_meta_write(const char *run_dir, const struct agent_meta *meta, struct 
                      ticks, "boot_id", meta->boot_id);
     if (!root)
         return err_set(err, ERR_INPUT, "the workspace's path is not UTF-8");
+    if (fence_spec_pack(&meta->fence, root, err) != 0)
+        return -1;
     text = json_dumps(root, JSON_COMPACT);
     return agent_meta_write_file(run_dir, AGENT_FILE_META, text, strlen(text), err);
 }
@@ -111,7 +114,7 @@ static int unpack(const json_t *root, struct agent_meta *meta, struct err *err)
     meta->pid = (pid_t)pid;
     meta->start_ticks = strtoull(ticks, NULL, 10);
     snprintf(meta->boot_id, sizeof(meta->boot_id), "%s", boot_id);
-    return 0;
+    return fence_spec_unpack(root, &meta->fence, err);
 }
 
 int agent_meta_read(const char *run_dir, struct agent_meta *ret_meta, struct err *err)

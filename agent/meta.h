@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/fence_spec.h"
 #include "agent/process.h"
 #include "base/err.h"
 
@@ -30,6 +31,7 @@ struct agent_meta {
     char **argv; /* ended by NULL */
     int64_t max_output_bytes;
     int64_t started_wall_s;
+    struct fence_spec fence;
     /* From the launcher; 0 and "" until it ran: */
     pid_t pid;
     uint64_t start_ticks;

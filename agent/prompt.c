@@ -18,6 +18,8 @@
 #define MESSAGES_MAX_BYTES     ((size_t)256 * 1024)
 #define AUTHOR_MAX_BYTES       64
 #define NAME_MAX_BYTES         4096
+#define SHOWN_MAX_BYTES        ((size_t)32 * 1024) /* the end of it */
+#define DONE_MAX_BYTES         ((size_t)4 * 1024)
 
 static const char *mode_rule(enum agent_mode mode)
 {
@@ -120,6 +122,48 @@ static void append_preamble(struct buf *out, const struct agent_prompt *prompt, 
     append_places(out, prompt);
 }
 
+static void append_part_between(struct buf *out, const char *name, const char *key,
+                                const char *text, size_t max_bytes)
+{
+    size_t len = strlen(text);
+
+    if (len > max_bytes)
+        text += utf8_cut(text, len, len - max_bytes);
+    buf_printf(out, "--- BEGIN %s %s ---\n", name, key);
+    append_capped(out, text, max_bytes * 3);
+    buf_printf(out, "--- END %s %s ---\n", name, key);
+}
+
+/* What an earlier run did before newer messages ended it. */
+static void append_earlier_run(struct buf *out, const struct agent_prompt *prompt,
+                               const char *key)
+{
+    bool has_shown = prompt->shown && prompt->shown[0];
+    bool has_done = prompt->done && prompt->done[0];
+
+    if (!prompt->is_follower)
+        return;
+    buf_append_text(out,
+                    "\nYou had begun to answer when newer messages came; the last messages "
+                    "below are those.");
+    buf_append_text(out, has_shown
+                             ? " What stands between BEGIN SHOWN and END SHOWN is what you had "
+                               "said: people have read it and it stays above what you say now. "
+                               "Go on from there, in the light of all messages; do not repeat "
+                               "it."
+                             : " Nothing of your answer has been shown yet.");
+    if (has_done)
+        buf_append_text(out, " Between BEGIN DONE and END DONE stands what you had done.");
+    if (prompt->mode == AGENT_MODE_WRITE)
+        buf_append_text(out, " You may have changed files already, perhaps by half: look at "
+                             "them before you change anything again.");
+    buf_append_char(out, '\n');
+    if (has_shown)
+        append_part_between(out, "SHOWN", key, prompt->shown, SHOWN_MAX_BYTES);
+    if (has_done)
+        append_part_between(out, "DONE", key, prompt->done, DONE_MAX_BYTES);
+}
+
 void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
 {
     char key[DELIMITER_RANDOM_BYTES * 2 + 1];
@@ -138,6 +182,7 @@ void agent_prompt_build(const struct agent_prompt *prompt, struct buf *out)
         prompt_data_print(prompt, out);
         buf_printf(out, "--- END CONVERSATION %s ---\n", key);
     }
+    append_earlier_run(out, prompt, key);
     buf_append_char(out, '\n');
     /* The newest messages that fit together; the last one always does. */
     while (first > 0) {

@@ -14,6 +14,7 @@
  *     {"part":"latest","turns":[{"day":"2026-11-20","from":"You","text":"..."}, ...]},
  *     {"part":"files","files":[{"name":"a.png","type":"image/png","size":9,"path":"..."}]}]}
  *   --- END CONVERSATION 5f0c... ---
+ *   --- BEGIN SHOWN 5f0c... --- (and DONE: of a run that this one follows)
  *   --- BEGIN MESSAGE 5f0c... (from U1) ---
  *   the message
  *   --- END MESSAGE 5f0c... ---
@@ -33,6 +34,7 @@
 #ifndef AGENT_PROMPT_H
 #define AGENT_PROMPT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -80,6 +82,11 @@ struct agent_prompt {
     const struct agent_prompt_message
         *messages; /* what to answer, oldest first; at least one */
     size_t messages_count;
+    /* An earlier run began to answer and was ended because newer messages came: what it has
+     * said, which people have read, and what it did, a line each. Both may be "". */
+    bool is_follower;
+    const char *shown;
+    const char *done;
 };
 
 /* Appends the prompt: valid UTF-8 without control characters; user text cannot forge a

@@ -150,6 +150,7 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
     meta.argv = argv.items;
     meta.max_output_bytes = spec->max_output_bytes;
     meta.started_wall_s = clock_wall_s();
+    fence_spec_set(&meta.fence, spec);
     rc = agent_meta_write(run->dir, &meta, err);
     agent_meta_deinit(&meta);
     return rc;
@@ -232,6 +233,20 @@ static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spe
     return spawn_launcher(run, spec, err);
 }
 
+/* It may be there already, with what the caller has put into it, but without a run. */
+static int make_run_dir(const struct agent_run *run)
+{
+    AUTO_FREE char *prompt = xasprintf("%s/%s", run->dir, AGENT_FILE_PROMPT);
+
+    if (mkdir(run->dir, 0700) == 0)
+        return 0;
+    if (errno != EEXIST || access(prompt, F_OK) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return 0;
+}
+
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
                     struct agent_run **ret_run, struct err *err)
 {
@@ -247,7 +262,7 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
     if (access(spec->launcher, X_OK) != 0)
         return err_set_errno(err, ERR_SYSTEM, "start %s", spec->launcher);
     run = new_run(spec, run_id, dialect_get(spec->dialect));
-    if (mkdir(run->dir, 0700) != 0) {
+    if (make_run_dir(run) != 0) {
         err_set_errno(err, errno == EEXIST ? ERR_INPUT : ERR_SYSTEM, "make %s", run->dir);
         delete_run(run);
         return -1;
@@ -423,6 +438,8 @@ static void decide_result(struct agent_run *run, int64_t now_ms)
     evidence.has_verdict = run->has_verdict;
     evidence.verdict = run->verdict;
     evidence.ends_by_exit = run->dialect->ends_by_exit;
+    evidence.needs_settled = run->dialect->needs_settled;
+    evidence.exits = run->dialect->exits;
     evidence.has_status = run->has_status;
     evidence.status = run->status;
     evidence.launch_step = step;
@@ -607,6 +624,11 @@ void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_eve
         }
         wait_for_news(run, deadline_ms);
     }
+}
+
+bool agent_run_has_result(const struct agent_run *run)
+{
+    return run->result_ms >= 0;
 }
 
 const struct agent_result *agent_run_result(const struct agent_run *run)

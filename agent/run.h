@@ -25,7 +25,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define AGENT_RUN_ID_BYTES 40 /* with the NUL */
+#define AGENT_RUN_ID_BYTES  40 /* with the NUL */
+#define AGENT_CHAT_ID_BYTES 80
 
 /* In the order of enum config_dialect, and so are the next two of theirs. */
 enum agent_dialect {
@@ -58,6 +59,7 @@ struct agent_spec {
     enum agent_fence fence;
     const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
     const char *const *fence_write;
+    const char *const *fence_hidden; /* never, wherever they lie: our own secrets */
     int64_t max_memory_bytes;
     int64_t max_processes;
     const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */
@@ -77,10 +79,17 @@ enum agent_event_kind {
     AGENT_EVENT_ENDED,  /* the last one: agent_run_result() is set, no process is left */
 };
 
+/* How a tool call ended, as far as the agent says it. */
+enum agent_tool_end { AGENT_TOOL_OK, AGENT_TOOL_FAILED, AGENT_TOOL_REJECTED };
+
 struct agent_event {
     enum agent_event_kind kind;
     const char *text; /* borrowed until the next call */
     size_t text_len;
+    /* TOOL, TOOL_DONE, DENIED: the agent's own id of the call, by which an end finds its
+     * beginning where several run at once; "" where it gives none. Borrowed as text is. */
+    const char *tool_id;
+    enum agent_tool_end tool_end; /* TOOL_DONE */
 };
 
 enum agent_outcome {
@@ -97,6 +106,7 @@ enum agent_outcome {
     AGENT_BAD_OPTION, /* the command line is not what this agent takes */
     AGENT_USAGE_LIMIT,
     AGENT_OVERLOADED,     /* resource_exhausted: passing */
+    AGENT_CHAT_GONE,      /* the chat to go on in is not there, or is not to be had */
     AGENT_REPORTED_ERROR, /* a result with is_error */
     AGENT_NO_RESULT,      /* exited without a result, whatever its status */
     AGENT_CRASHED,        /* by a signal */
@@ -108,9 +118,11 @@ struct agent_result {
     char sentence[256]; /* for the person: plain, no paths, no stderr */
     char cause[2560];   /* for the log: exit status, signal, tail of stderr, masked */
     bool is_partial;    /* text was seen before it failed */
-    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
+    /* -1 unknown. What was read from the cache is a part of the input. */
+    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     int64_t duration_ms;
-    size_t skipped_lines; /* garbage among the output */
+    size_t skipped_lines;              /* garbage among the output */
+    char chat_id[AGENT_CHAT_ID_BYTES]; /* the agent's own chat, "" when it told none */
 };
 
 /* "ok", "cancelled", ... for logs and metrics. */
@@ -120,8 +132,9 @@ struct agent_run;
 
 /*
  * Writes the directory and starts `threadkeeper launch` in it by posix_spawn. The run id is
- * chosen by the caller (agent_run_new_id) and stored by it before this call. -1 when nothing
- * was started.
+ * chosen by the caller (agent_run_new_id) and stored by it before this call. The caller may
+ * have made the directory and put files of his own there, but no run. -1 when nothing was
+ * started.
  */
 void agent_run_new_id(char out[AGENT_RUN_ID_BYTES]);
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
@@ -138,6 +151,9 @@ int agent_run_attach(const struct agent_spec *spec, const char *run_id,
 /* The next event, waiting until `deadline_ms` (monotonic). Never fails: trouble is an outcome.
  */
 void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_event *ret_event);
+
+/* Whether the agent has said how it ended: what is left is its exit. */
+bool agent_run_has_result(const struct agent_run *run);
 
 /* After AGENT_EVENT_ENDED. Borrowed. */
 const struct agent_result *agent_run_result(const struct agent_run *run);

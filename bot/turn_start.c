@@ -121,6 +121,9 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         .instructions = settings->instructions,
         .messages = messages,
         .messages_count = turn->batch->count,
+        .shown = buf_text(&progress->shown),
+        .done = buf_text(&progress->done),
+        .is_follower = progress->is_follower,
     };
 
     build_context(turn, progress, &context);
@@ -132,8 +135,11 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         messages[i].text = turn->batch->entries[i]->text;
     }
     agent_prompt_build(&prompt, out);
-    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
-                  &progress->question);
+    if (progress->is_follower) /* its answer is not one to the question alone */
+        progress->question = (struct kept_question){ .id = "" };
+    else
+        kept_identify(turn->config, &prompt, settings->workspace, settings->model,
+                      &progress->question);
     memory_context_items_deinit(&context);
     progress->prompt_bytes = out->len;
     progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
@@ -180,7 +186,7 @@ static int take_slot(const struct turn *turn, struct turn_progress *progress,
     return 0;
 }
 
-static int start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     struct turn_settings settings = turn_settings_of(turn);
     struct agent_spec spec = spec_of(turn);
@@ -202,17 +208,20 @@ static int start_agent(struct turn *turn, struct turn_progress *progress, struct
     agent_run_new_id(progress->run_id);
     /* Stored before the process exists: a crash in between leaves a run id without a directory.
      */
-    if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
+    if (turn_save_shown(turn, progress, err) < 0 ||
+        memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
                             err) < 0)
         return -1;
-    if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
+    if (!progress->is_follower &&
+        kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;
     if (take_slot(turn, progress, &spec, err) < 0 ||
         agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
         return -1;
-    histogram_observe_us(turn->metrics->wait,
-                         clock_wall_us() - turn_first_entry(turn)->received_wall_us);
+    if (!progress->is_follower)
+        histogram_observe_us(turn->metrics->wait,
+                             clock_wall_us() - turn_first_entry(turn)->received_wall_us);
     log_info("run=%s started for user=%s channel=%s messages=%zu conversation=%s",
              progress->run_id, turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
              turn->batch->count, turn->batch->conversation);
@@ -224,14 +233,19 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
 {
     struct agent_spec spec = spec_of(turn);
     const struct ledger_entry *entry = turn_first_entry(turn);
+    int rc;
 
     if (agent_run_attach(&spec, entry->run_id, &progress->run, err) < 0)
         return -1;
     snprintf(progress->run_id, sizeof(progress->run_id), "%s", entry->run_id);
+    progress->is_taken_up = true;
     log_info("run=%s taken up again for user=%s channel=%s", entry->run_id, entry->user,
              entry->channel);
-    return turn->surface->ops->resume(turn->surface, entry->reply_state, err);
+    rc = turn->surface->ops->resume(turn->surface, entry->reply_state, err);
+    turn_load_shown(turn, progress, entry->run_id);
+    return rc;
 }
+
 int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     if (*turn_first_entry(turn)->run_id) {
@@ -240,13 +254,14 @@ int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct er
         if (err->kind != ERR_INPUT)
             return -1;
         /* No directory: the process died before it started anything, so nothing runs twice;
-         * but a kept answer may have been shown. */
+         * but a kept answer may have been shown, or what earlier runs had said. */
         log_warn("run=%s was never started, starting anew", turn_first_entry(turn)->run_id);
-        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
         if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state,
                                        err) < 0)
             log_warn("%s", err->message);
+        turn_load_shown(turn, progress, turn_first_entry(turn)->run_id);
+        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
     }
     turn->surface->ops->begin(turn->surface, clock_now_ms());
-    return start_agent(turn, progress, err);
+    return turn_start_agent(turn, progress, err);
 }

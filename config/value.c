@@ -185,7 +185,7 @@ const char *value_check_path(const char *text)
     return has_control_characters(text) ? "holds control characters" : NULL;
 }
 
-/* "text/plain" or "text" and "/" and a star: two names with a slash. */
+/* Two names with a slash, such as text/plain; a star stands for any. */
 const char *value_check_media_type(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.+-*";

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/agent_double/acts_stdin.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
@@ -32,6 +33,23 @@ static void wait_for_ever(void)
 static int64_t number(const struct stage *stage, const char *key, int64_t otherwise)
 {
     return scenario_number(stage->scenario, key, otherwise);
+}
+
+/* Much output, a little answer: what an agent does that reads files and ponders. */
+static int play_ponder(const struct stage *stage)
+{
+    char thought[1001];
+
+    memset(thought, 'z', sizeof(thought) - 1);
+    thought[sizeof(thought) - 1] = '\0';
+    emit_opening();
+    for (int64_t left = number(stage, "bytes", 1000000); left > 0; left -= 1000) {
+        emit_thinking(thought);
+        emit_pause((int)number(stage, "pause_ms", 0));
+    }
+    emit_words("I have pondered it.", 0);
+    emit_result();
+    return 0;
 }
 
 /* --- refusals --------------------------------------------------------------------------- */
@@ -658,6 +676,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
     { "gate", false, play_gate },
@@ -690,6 +709,8 @@ static const struct act acts[] = {
     { "stopped", false, play_stopped },
     { "closeout", false, play_closeout },
     { "nostdin", true, play_ok },
+    { "outfirst", true, play_outfirst },
+    { "closestdin", true, play_closestdin },
     { "nonl", false, play_nonl },
     { "garbage", false, play_garbage },
     { "badutf8", false, play_badutf8 },

@@ -79,6 +79,13 @@ int64_t harness_limit_ms(int64_t ms)
     return ms * slowness();
 }
 
+void harness_wait_step(struct harness *harness, int64_t *tries, const char *what)
+{
+    if (++*tries * STEP_MS > harness_limit_ms(HARNESS_LIMIT_MS))
+        harness_fail(harness, "%s", what);
+    harness_pause_ms(STEP_MS);
+}
+
 void harness_pause_ms(long ms)
 {
     struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };

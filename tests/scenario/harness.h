@@ -54,6 +54,10 @@ _Noreturn void harness_fail(struct harness *harness, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int64_t harness_limit_ms(int64_t ms); /* multiplied */
 
+/* For a condition that is waited for in a loop: `tries` counts from 0 (set by the caller) up to
+ * the limit, where it fails. */
+void harness_wait_step(struct harness *harness, int64_t *tries, const char *what);
+
 /* Adds "key: value" to a section of the YAML before the daemon starts; the last one counts. */
 void harness_set(struct harness *harness, const char *section, const char *line);
 
@@ -115,6 +119,8 @@ struct program run_threadkeeper(struct harness *harness, const char *input,
 const char *lab_say(struct harness *harness, const char *user, const char *channel,
                     const char *thread_ts, const char *text);
 void lab_press_stop(struct harness *harness, const char *channel, const char *thread_ts);
+void lab_react(struct harness *harness, const char *user, const char *channel, const char *ts,
+               const char *name);
 void lab_click(struct harness *harness, const char *channel, const char *ts,
                const char *action_id);
 
@@ -173,7 +179,11 @@ json_t *lab_command(struct harness *harness, const char *command, json_t *body);
 
 void check_no_violations(struct harness *harness);
 
-/* No zombie under the daemon; once it has ended, no process of its runs. Waits for it. */
+/* No zombie under the daemon, and no process of its runs: call it when none is meant to run.
+ * Waits for it. */
 void check_nothing_left(struct harness *harness);
+
+/* The processes of the daemon's runs right now, at most `max`; how many. */
+size_t harness_find_runs(struct harness *harness, pid_t *ret_pids, size_t max);
 
 #endif

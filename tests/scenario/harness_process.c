@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -16,38 +17,45 @@
 #define RUN_PROCESSES_MAX 1000 /* tries: a killed one may show for a moment */
 #define MARK              "THREADKEEPER_RUN="
 
-/* Is there such a directory? */
-static bool is_run(const struct harness *harness, const char *kind, const char *id)
+/* Does a file of /proc hold the path of our directory? */
+static bool names_our_dir(const struct harness *harness, const struct buf *bytes)
 {
-    AUTO_FREE char *path = xasprintf("%s/%s/%.64s", harness->state_dir, kind, id);
-    DIR *dir = opendir(path);
-
-    if (dir)
-        closedir(dir);
-    return dir != NULL;
+    return memmem(buf_text(bytes), bytes->len, harness->dir, strlen(harness->dir)) != NULL;
 }
 
-/* Does /proc/PID/environ say that the process belongs to a run in our state directory? */
-static bool is_of_our_runs(const struct harness *harness, const char *pid)
+/* An environment with the mark of a run and a path of ours in it. */
+static bool is_marked(const struct harness *harness, const char *pid)
 {
     char path[64];
-    struct buf environment;
+    AUTO_BUF struct buf environment = { 0 };
     struct err err = { 0 };
-    bool is_ours = false;
 
     snprintf(path, sizeof(path), "/proc/%s/environ", pid);
     buf_init(&environment, ENVIRON_MAX_BYTES);
-    if (file_read(path, &environment, &err) == 0) {
-        const char *at = buf_text(&environment);
-        const char *end = at + environment.len;
+    return file_read(path, &environment, &err) == 0 &&
+           memmem(buf_text(&environment), environment.len, MARK, strlen(MARK)) &&
+           names_our_dir(harness, &environment);
+}
 
-        for (; at < end && !is_ours; at += strlen(at) + 1)
-            is_ours = strncmp(at, MARK, sizeof(MARK) - 1) == 0 &&
-                      (is_run(harness, "runs", at + sizeof(MARK) - 1) ||
-                       is_run(harness, "summaries", at + sizeof(MARK) - 1));
-    }
-    buf_deinit(&environment);
-    return is_ours;
+/* Works where our agents work: then it is one, even when it has wiped its environment. */
+static bool is_in_workspace(const struct harness *harness, const char *pid)
+{
+    char path[64];
+    char where[4096];
+    ssize_t len;
+
+    snprintf(path, sizeof(path), "/proc/%s/cwd", pid);
+    len = readlink(path, where, sizeof(where) - 1);
+    if (len < 0)
+        return false;
+    where[len] = '\0';
+    return strcmp(where, harness->workspace) == 0;
+}
+
+/* Is it one of the daemon's runs, whatever it has become? */
+static bool is_of_our_runs(const struct harness *harness, const char *pid)
+{
+    return is_marked(harness, pid) || is_in_workspace(harness, pid);
 }
 
 static bool is_zombie_of(pid_t parent, const char *pid)
@@ -79,12 +87,27 @@ static void find_leftover(const struct harness *harness, char *ret_pid, size_t s
     while (proc && !*ret_pid && (entry = readdir(proc))) { /* NOLINT(concurrency-mt-unsafe) */
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
-        if (harness->daemon_pid ? is_zombie_of(harness->daemon_pid, entry->d_name)
-                                : is_of_our_runs(harness, entry->d_name))
+        if ((harness->daemon_pid && is_zombie_of(harness->daemon_pid, entry->d_name)) ||
+            is_of_our_runs(harness, entry->d_name))
             snprintf(ret_pid, size, "%.15s", entry->d_name);
     }
     if (proc)
         closedir(proc);
+}
+
+size_t harness_find_runs(struct harness *harness, pid_t *ret_pids, size_t max)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (proc && count < max && (entry = readdir(proc))) { /* NOLINT(concurrency-mt-unsafe) */
+        if (isdigit((unsigned char)entry->d_name[0]) && is_of_our_runs(harness, entry->d_name))
+            ret_pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
+    }
+    if (proc)
+        closedir(proc);
+    return count;
 }
 
 void harness_end_runs(struct harness *harness)
@@ -111,9 +134,7 @@ void check_nothing_left(struct harness *harness)
             return;
         if (clock_now_ms() > until)
             harness_fail(harness,
-                         harness->daemon_pid ? "process %s is a zombie of the daemon"
-                                             : "process %s of a run is still there",
-                         pid);
+                         "process %s of a run is still there, or a zombie of the daemon", pid);
         nanosleep(&step, NULL);
     }
 }
