@@ -203,6 +203,8 @@ static int start(struct running *running, const struct agent_git *git,
     posix_spawn_file_actions_adddup2(&actions, running->input_fd, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, running->output_fd, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, running->errors_fd, STDERR_FILENO);
+    if (git->lock_fd > 0) /* the same number: it is closed on exec no longer */
+        posix_spawn_file_actions_adddup2(&actions, git->lock_fd, git->lock_fd);
     posix_spawn_file_actions_addchdir_np(&actions,
                                          git->work_tree ? git->work_tree : git->git_dir);
     rc = process_spawn(program, &actions, &attributes, argv.items, environment.items,

@@ -23,6 +23,8 @@ struct agent_git {
     const char *git_dir;    /* of the worktree, or the repository's; absolute, as all are */
     const char *common_dir; /* NULL: the same */
     const char *work_tree;  /* the working directory as well; NULL for none */
+    int lock_fd;            /* git holds it as well, so that it is let go only when git is gone,
+                               even when we are killed; 0: none */
     const atomic_bool *is_stopping; /* turns true: git is ended, ERR_TEMP; NULL: never */
 };
 

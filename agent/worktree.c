@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 
 #define ID_MAX_BYTES     40
 #define STALE_LOCK_S     600
+#define LOCK_WAIT_MS     60000
+#define LOCK_LOOK_MS     10
 #define GITDIR_MAX_BYTES 8192
 #define CONFIG_MAX_BYTES ((size_t)1024 * 1024)
 #define GITDIR_PREFIX    "gitdir: "
@@ -34,12 +37,31 @@ static bool is_id(const char *id)
 /* ---- one worktree under its lock ----------------------------------------------------------
  */
 
+/* Somebody else's work on it takes a few git commands; a git of a killed daemon holds on, too.
+ */
+static int wait_for_lock(const struct worktree_work *work, bool waits, struct err *err)
+{
+    int64_t give_up_ms = clock_now_ms() + (waits ? LOCK_WAIT_MS : 0);
+
+    for (;;) {
+        struct err why = { 0 };
+        int fd = worktree_lock(work->root, work->id, &why);
+
+        if (fd >= 0)
+            return fd;
+        if (why.kind != ERR_TEMP || clock_now_ms() >= give_up_ms ||
+            (work->is_stopping && atomic_load(work->is_stopping)))
+            return err_set(err, why.kind, "%s", why.message);
+        poll(NULL, 0, LOCK_LOOK_MS);
+    }
+}
+
 int worktree_begin(const char *state_dir, const char *id, bool waits,
-                   struct worktree_work *work, struct err *err)
+                   const atomic_bool *is_stopping, struct worktree_work *work, struct err *err)
 {
     AUTO_FREE char *root = xasprintf("%s/worktrees", state_dir);
 
-    *work = (struct worktree_work){ .id = id, .lock_fd = -1 };
+    *work = (struct worktree_work){ .id = id, .is_stopping = is_stopping, .lock_fd = -1 };
     if (!is_id(id))
         return err_set(err, ERR_INPUT, "bad id of a worktree");
     if (file_make_dirs(root, 0700, err) < 0)
@@ -48,7 +70,7 @@ int worktree_begin(const char *state_dir, const char *id, bool waits,
     if (!work->root)
         return err_set_errno(err, ERR_SYSTEM, "find %s", root);
     work->path = xasprintf("%s/%s", work->root, id);
-    work->lock_fd = worktree_lock(work->root, id, waits, err);
+    work->lock_fd = wait_for_lock(work, waits, err);
     if (work->lock_fd < 0)
         return -1;
     return worktree_record_read(work->root, id, &work->record, err);
@@ -70,12 +92,14 @@ struct agent_git worktree_git(const struct worktree_work *work)
     return (struct agent_git){ .git_dir = work->record.git_dir,
                                .common_dir = work->record.repository,
                                .work_tree = work->path,
+                               .lock_fd = work->lock_fd,
                                .is_stopping = work->is_stopping };
 }
 
 struct agent_git worktree_repository_git(const struct worktree_work *work)
 {
     return (struct agent_git){ .git_dir = work->record.repository,
+                               .lock_fd = work->lock_fd,
                                .is_stopping = work->is_stopping };
 }
 
@@ -113,33 +137,57 @@ static char *read_link_file(const char *path)
     return xstrndup(at, strcspn(at, "\r\n"));
 }
 
-/* What stands there instead is kept under a name that git does not take for its own. */
+/* A repository that stands there instead is moved out of the checkout. */
 static void mend_link_file(const struct worktree_work *work)
 {
     AUTO_FREE char *path = xasprintf("%s/.git", work->path);
     AUTO_FREE char *named = read_link_file(path);
     AUTO_FREE char *aside =
-        xasprintf("%s/git-replaced-%" PRId64, work->path, (int64_t)clock_wall_s());
+        xasprintf("%s.git-aside-%" PRId64, work->path, (int64_t)clock_wall_us());
     AUTO_FREE char *text = NULL;
     struct err err = { 0 };
 
     if (named && strcmp(named, work->record.git_dir) == 0)
         return;
     log_warn("worktree=%s: its .git was changed and is put right", work->id);
-    if (exists(path) && rename(path, aside) < 0)
-        log_warn("worktree=%s: what stood there cannot be moved aside", work->id);
+    if (is_directory(path) && rename(path, aside) == 0)
+        log_warn("worktree=%s: the repository that stood there is kept as %s", work->id, aside);
     text = xasprintf(GITDIR_PREFIX "%s\n", work->record.git_dir);
     if (file_write(path, text, strlen(text), 0644, &err) < 0)
         log_warn("%s", err.message);
 }
 
+/*
+ * A small file of the repository's side that says how the two belong together. The agent's git
+ * has to write beside it, so the agent may have written it.
+ */
+static void mend_side_file(const struct worktree_work *work, const char *name, const char *want)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s", work->record.git_dir, name);
+    AUTO_BUF struct buf text = { 0 };
+    struct stat info;
+    struct err err = { 0 };
+
+    buf_init(&text, GITDIR_MAX_BYTES);
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && file_read(path, &text, NULL) == 0 &&
+        strcmp(buf_text(&text), want) == 0)
+        return;
+    log_warn("worktree=%s: its %s was changed and is put right", work->id, name);
+    if (file_remove_tree(path, &err) < 0 ||
+        file_write(path, want, strlen(want), 0644, &err) < 0)
+        log_warn("%s", err.message);
+}
+
 bool worktree_is_whole(const struct worktree_work *work)
 {
+    AUTO_FREE char *checkout = xasprintf("%s/.git\n", work->path);
     AUTO_FREE char *head = xasprintf("%s/HEAD", work->record.git_dir);
 
     if (!is_directory(work->path) || !exists(head))
         return false;
     mend_link_file(work);
+    mend_side_file(work, "commondir", "../..\n");
+    mend_side_file(work, "gitdir", checkout);
     return true;
 }
 
@@ -402,9 +450,8 @@ int agent_worktree_open(const struct agent_worktree_place *place,
                         struct agent_worktree *ret_worktree, struct err *err)
 {
     struct worktree_work work;
-    int rc = worktree_begin(place->state_dir, place->id, true, &work, err);
+    int rc = worktree_begin(place->state_dir, place->id, true, place->is_stopping, &work, err);
 
-    work.is_stopping = place->is_stopping;
     if (rc == 0)
         rc = open_work(&work, place, ret_worktree, err);
     worktree_end(&work);
@@ -426,9 +473,8 @@ int agent_worktree_commit(const struct agent_worktree_place *place, const char *
 {
     struct agent_worktree_kept kept = { .branch = "" };
     struct worktree_work work;
-    int rc = worktree_begin(place->state_dir, place->id, true, &work, err);
+    int rc = worktree_begin(place->state_dir, place->id, true, place->is_stopping, &work, err);
 
-    work.is_stopping = place->is_stopping;
     if (rc == 0 && work.record.state == WORKTREE_READY && worktree_is_whole(&work)) {
         rc = worktree_commit(&work, message, &kept, err);
         kept.is_untold = !work.record.is_told;
@@ -443,7 +489,7 @@ int agent_worktree_commit(const struct agent_worktree_place *place, const char *
 int agent_worktree_note_told(const struct agent_worktree_place *place, struct err *err)
 {
     struct worktree_work work;
-    int rc = worktree_begin(place->state_dir, place->id, true, &work, err);
+    int rc = worktree_begin(place->state_dir, place->id, true, place->is_stopping, &work, err);
 
     if (rc == 0 && work.record.state == WORKTREE_READY && !work.record.is_told) {
         work.record.is_told = true;

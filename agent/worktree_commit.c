@@ -32,18 +32,27 @@ static int ask(const struct agent_git *git, const char *const *arguments,
     return 0;
 }
 
-static bool is_repository(const struct worktree_work *work, const char *name, size_t len)
+static bool is_directory(const struct worktree_work *work, const char *name)
 {
-    AUTO_FREE char *git = xasprintf("%s/%.*s/.git", work->path, (int)len, name);
+    AUTO_FREE char *path = xasprintf("%s/%s", work->path, name);
+    struct stat info;
+
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static bool is_repository(const struct worktree_work *work, const char *name)
+{
+    AUTO_FREE char *git = xasprintf("%s/%s/.git", work->path, name);
     struct stat info;
 
     return lstat(git, &info) == 0;
 }
 
 /*
- * The names of what is new, changed or gone, as update-index takes them. A directory among them
- * is a repository of its own; its content is not ours to take, its place in the list would only
- * record a commit that nobody else has.
+ * The names of what is new, changed or gone, as update-index takes them. A repository of its
+ * own among them is left out: its content is not ours to take, and its place in the list would
+ * only record a commit that nobody else has. Where a file became a directory, it goes before
+ * what is in there comes.
  */
 static int list_changes(const struct worktree_work *work, const struct agent_git *git,
                         struct buf *ret_names, bool *ret_holds_repositories, struct err *err)
@@ -52,8 +61,10 @@ static int list_changes(const struct worktree_work *work, const struct agent_git
                                              "--modified", "--deleted", "--exclude-standard",
                                              NULL };
     AUTO_BUF struct buf all = { 0 };
+    AUTO_BUF struct buf files = { 0 };
 
     buf_init(&all, AGENT_GIT_OUTPUT_MAX_BYTES);
+    buf_init(&files, AGENT_GIT_OUTPUT_MAX_BYTES);
     if (agent_git_run(git, arguments, NULL, &all, err) < 0)
         return -1;
     for (size_t at = 0; at < all.len;) {
@@ -63,12 +74,12 @@ static int list_changes(const struct worktree_work *work, const struct agent_git
         at += len + 1;
         if (len == 0)
             continue;
-        if (name[len - 1] == '/' || is_repository(work, name, len)) {
+        if (name[len - 1] == '/' || is_repository(work, name))
             *ret_holds_repositories = true;
-            continue;
-        }
-        buf_append(ret_names, name, len + 1);
+        else
+            buf_append(is_directory(work, name) ? ret_names : &files, name, len + 1);
     }
+    buf_append(ret_names, buf_text(&files), files.len);
     return buf_finish(ret_names, err);
 }
 

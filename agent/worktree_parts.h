@@ -29,7 +29,7 @@ struct worktree_work {
 
 /* ERR_TEMP: somebody has it, where `waits` is not wanted. */
 int worktree_begin(const char *state_dir, const char *id, bool waits,
-                   struct worktree_work *work, struct err *err);
+                   const atomic_bool *is_stopping, struct worktree_work *work, struct err *err);
 void worktree_end(struct worktree_work *work); /* safe on a zeroed one with lock_fd -1 */
 
 /* How git is to see the worktree, and the repository without it. Borrowed from `work`. */

@@ -92,21 +92,17 @@ void worktree_record_touch(const char *root, const char *id)
         return; /* it counts as older than it is, and no run lasts that long */
 }
 
-int worktree_lock(const char *root, const char *id, bool waits, struct err *err)
+int worktree_lock(const char *root, const char *id, struct err *err)
 {
     AUTO_FREE char *path = path_of(root, id, "lock");
 
     for (;;) {
         AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         struct stat info = { 0 };
-        int rc = -1;
 
         if (fd < 0)
             return err_set_errno(err, ERR_SYSTEM, "open %s", path);
-        do {
-            rc = flock(fd, LOCK_EX | (waits ? 0 : LOCK_NB));
-        } while (rc < 0 && errno == EINTR);
-        if (rc < 0)
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
             return err_set_errno(err, ERR_TEMP, "lock %s", path);
         if (fstat(fd, &info) == 0 && info.st_nlink > 0) /* not removed while we waited */
             return take_fd(&fd);

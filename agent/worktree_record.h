@@ -31,9 +31,9 @@ int worktree_record_write(const char *root, const char *id,
                           const struct worktree_record *record, struct err *err);
 void worktree_record_touch(const char *root, const char *id);
 
-/* Takes the lock, waiting for it if `waits`; -1 with ERR_TEMP when somebody has it. The
- * descriptor is the caller's: closing it lets go. */
-int worktree_lock(const char *root, const char *id, bool waits, struct err *err);
+/* Takes the lock; -1 with ERR_TEMP when somebody has it. The descriptor is the caller's:
+ * closing it, and whatever copies there are, lets go. */
+int worktree_lock(const char *root, const char *id, struct err *err);
 
 /* Both files, the lock being held. */
 void worktree_record_remove(const char *root, const char *id);

@@ -61,13 +61,12 @@ static bool sweep_one(const char *state_dir, const char *id, int64_t before_wall
     bool is_gone = false;
     struct stat info;
 
-    if (worktree_begin(state_dir, id, false, &work, &err) < 0) {
+    if (worktree_begin(state_dir, id, false, is_stopping, &work, &err) < 0) {
         if (err.kind != ERR_TEMP) /* then somebody is at it, so it is not old */
             log_warn("%s", err.message);
     } else {
         AUTO_FREE char *record = xasprintf("%s/%s" SUFFIX, work.root, id);
 
-        work.is_stopping = is_stopping;
         if (work.record.state == WORKTREE_MAKING || work.record.state == WORKTREE_REMOVING)
             is_gone = worktree_remove(&work, &err) == 0;
         else if (work.record.state == WORKTREE_READY && stat(record, &info) == 0 &&

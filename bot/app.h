@@ -28,6 +28,7 @@ struct loop;
 struct people;
 struct slack_socket;
 struct summarizer;
+struct tidy;
 struct workers;
 
 struct app {
@@ -43,7 +44,8 @@ struct app {
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;
-    struct summarizer *summarizer; /* NULL until the workers start */
+    struct summarizer *summarizer; /* NULL until the workers start, as the next */
+    struct tidy *tidy;
     struct workers *workers;
     struct slack_socket *socket;
     struct intake *intake;

@@ -38,6 +38,7 @@
 #include "bot/people.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
+#include "bot/tidy.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -195,6 +196,7 @@ static void on_identity(void *context, void *item)
     app->desk = desk_start(app);
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
+    app->tidy = tidy_start(app);
     app->workers = workers_start(app);
     start_links(daemon);
 }
@@ -425,6 +427,7 @@ static void close_parts(struct daemon *daemon)
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);
+    tidy_join(app->tidy);
     memory_close(app->memory); /* its last callbacks still reach desk, courier and dispatcher */
     if (app->loop)
         loop_drain(app->loop);

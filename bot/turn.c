@@ -140,10 +140,23 @@ static enum turn_outcome follow(struct turn *turn, struct turn_progress *progres
     return TURN_LEFT;
 }
 
+static enum turn_outcome carry_out(struct turn *turn, struct turn_progress *progress)
+{
+    struct err err = { 0 };
+
+    if (open_conversation(turn, progress, &err) == 0 &&
+        turn_have_agent(turn, progress, &err) == 0)
+        return progress->run ? follow(turn, progress) : turn_end_kept(turn, progress);
+    if (turn_is_stopping(turn) && !*progress->run_id) /* nothing has begun */
+        return TURN_LEFT;
+    log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
+            turn_first_entry(turn)->ts, err.message);
+    return turn_end_failed(turn, progress, TURN_NOT_STARTED, false);
+}
+
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
-    struct err err = { 0 };
     enum turn_outcome outcome;
 
     buf_init(&progress.denied, 1024);
@@ -151,17 +164,10 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_init(&progress.shown, TURN_SHOWN_MAX_BYTES);
     for (size_t i = 0; i < turn->batch->count; i++)
         progress.ids[i] = turn->batch->entries[i]->id;
-    if (open_conversation(turn, &progress, &err) < 0 ||
-        turn_have_agent(turn, &progress, &err) < 0) {
-        log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
-                turn_first_entry(turn)->ts, err.message);
-        outcome = turn_end_failed(turn, &progress, TURN_NOT_STARTED, false);
-    } else if (!progress.run) {
-        outcome = turn_end_kept(turn, &progress);
-    } else {
-        outcome = follow(turn, &progress);
-    }
+    outcome = carry_out(turn, &progress);
     end_agent(turn, &progress, outcome == TURN_LEFT);
+    agent_worktree_deinit(&progress.worktree);
+    free(progress.branch_note);
     memory_conversation_end(turn->memory, progress.conversation);
     buf_deinit(&progress.denied);
     buf_deinit(&progress.done);

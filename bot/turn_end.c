@@ -211,6 +211,8 @@ static void print_note(const struct turn *turn, const struct turn_progress *prog
         buf_append_text(note, "_The agent finished without a word._");
     if (note->len)
         buf_append_char(note, '\n');
+    if (progress->branch_note)
+        buf_printf(note, "%s\n", progress->branch_note);
     turn_print_usage(turn, progress, note);
 }
 
@@ -224,6 +226,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     print_note(turn, progress, &note);
     if (close_answer(turn, buf_text(&note)) < 0)
         return TURN_LEFT;
+    turn_note_branch_told(turn, progress);
     remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     if (is_whole)
         kept_store(turn->memory, turn->config, &progress->question,
@@ -257,6 +260,7 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
                   is_wordless(answer) ? "" : "\n\n");
 
     turn_note_run(turn, progress);
+    turn_keep_work(turn, progress);
     log_info("run=%s ended: interrupted by a newer message", progress->run_id);
     if (close_answer(turn, "_Interrupted by your newer message._") < 0)
         return TURN_LEFT;
@@ -305,6 +309,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    turn_keep_work(turn, progress);
     if (result->outcome == AGENT_OK)
         outcome = end_answered(turn, progress);
     else if (result->outcome == AGENT_CANCELLED)

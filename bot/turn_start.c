@@ -119,6 +119,7 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .branch = progress->worktree.branch,
         .messages = messages,
         .messages_count = turn->batch->count,
         .shown = buf_text(&progress->shown),
@@ -194,6 +195,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
     AUTO_BUF struct buf prompt = { 0 };
 
+    if (turn_open_worktree(turn, progress, err) < 0)
+        return -1;
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     build_prompt(turn, progress, &settings, &prompt);
     if (buf_finish(&prompt, err) < 0)
@@ -202,7 +205,7 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     spec.env_names = env_names;
     spec.mode = settings.mode;
     spec.model = settings.model;
-    spec.workspace = settings.workspace;
+    spec.workspace = progress->worktree.path ? progress->worktree.path : settings.workspace;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
     agent_run_new_id(progress->run_id);

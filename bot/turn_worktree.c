@@ -1,6 +1,6 @@
 #include "bot/turn_parts.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/worktree.h"
@@ -40,7 +40,7 @@ int turn_open_worktree(struct turn *turn, struct turn_progress *progress, struct
     char id[WIRING_ID_BYTES];
     struct agent_worktree_place place = place_of(turn, id);
 
-    if (!is_wanted(turn))
+    if (!is_wanted(turn) || progress->worktree.path)
         return 0;
     make_id(turn, id);
     if (agent_worktree_open(&place, &progress->worktree, err) < 0)
@@ -71,6 +71,8 @@ void turn_keep_work(struct turn *turn, struct turn_progress *progress)
     if (kept.holds_repositories)
         log_warn("run=%s: repositories below the worktree are not committed to branch=%s",
                  progress->run_id, kept.branch);
+    free(progress->branch_note);
+    progress->branch_note = NULL;
     if (*kept.branch && kept.is_untold)
         progress->branch_note =
             xasprintf("_I work on the branch `%s`, in a checkout of this conversation's own._",

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/acts_write.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
@@ -679,6 +680,7 @@ static const struct act acts[] = {
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
+    { "write", false, play_write },
     { "gate", false, play_gate },
     { "markup", false, play_markup },
     { "tools", false, play_tools },
