@@ -331,18 +331,19 @@ static int add_worktree(const struct worktree_work *work, const char *revision, 
     const char *again[] = { "worktree", "add", "-q", work->path, branch, NULL };
     const char *anew[] = { "worktree", "add",      "-q",     "--no-track", "-b",
                            branch,     work->path, revision, NULL };
+    struct err why = { 0 };
     bool has_branch;
 
     if (find_branch(work, &has_branch, err) < 0)
         return -1;
-    if (agent_git_run(&git, has_branch ? again : anew, NULL, NULL, err) == 0)
+    if (agent_git_run(&git, has_branch ? again : anew, NULL, NULL, &why) == 0)
         return 0;
-    if (strstr(err->message, "already checked out") || strstr(err->message, "already used by"))
-        return err_wrap(err,
-                        "the branch %s is checked out elsewhere; mend: switch that checkout to "
-                        "another branch",
-                        branch);
-    return -1;
+    if (strstr(why.message, "already checked out") || strstr(why.message, "already used by"))
+        return err_set(err, ERR_INPUT,
+                       "the branch %s is checked out elsewhere; mend: switch that checkout to "
+                       "another branch: %.300s",
+                       branch, why.message);
+    return err_set(err, why.kind, "%s", why.message);
 }
 
 /* Which directory git made for it: nobody but git has been in the checkout yet. */

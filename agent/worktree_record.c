@@ -111,9 +111,14 @@ int worktree_lock(const char *root, const char *id, struct err *err)
 
 void worktree_record_remove(const char *root, const char *id)
 {
-    AUTO_FREE char *record = path_of(root, id, "json");
-    AUTO_FREE char *lock = path_of(root, id, "lock");
+    AUTO_FREE char *path = path_of(root, id, "json");
 
-    unlink(record);
-    unlink(lock);
+    unlink(path);
+}
+
+void worktree_lock_remove(const char *root, const char *id)
+{
+    AUTO_FREE char *path = path_of(root, id, "lock");
+
+    unlink(path);
 }

@@ -72,6 +72,8 @@ static bool sweep_one(const char *state_dir, const char *id, int64_t before_wall
         else if (work.record.state == WORKTREE_READY && stat(record, &info) == 0 &&
                  info.st_mtim.tv_sec < before_wall_s)
             is_gone = remove_ready(&work, &err);
+        if (is_gone)
+            worktree_lock_remove(work.root, id);
         if (err.kind != ERR_NONE)
             log_warn("worktree=%s is not removed: %s", id, err.message);
     }
