@@ -10,6 +10,7 @@
  */
 #include "agent/dialect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -93,4 +93,17 @@ struct kit_tool {
 void kit_append_title(struct buf *out, const struct kit_tool *rows, const char *name,
                       const json_t *arguments);
 
+/* Titles by the id of their call, for agents whose results name only that; the newest ones. */
+#define KIT_CALLS_KEPT 16
+struct kit_calls {
+    struct {
+        char id[128];
+        char title[128];
+    } kept[KIT_CALLS_KEPT];
+    size_t next;
+};
+void kit_calls_note(struct kit_calls *calls, const char *id, const char *title);
+const char *kit_calls_find(const struct kit_calls *calls,
+                           const char *id); /* or "Using a tool" */
+
 #endif

@@ -25,7 +25,7 @@ static const struct pattern {
     { "unknown command", AGENT_BAD_OPTION },
     { "hit your usage limit", AGENT_USAGE_LIMIT },
     { "resource_exhausted", AGENT_OVERLOADED },
-    { "cli-config.json.tmp", AGENT_OVERLOADED }, /* two starts raced; passing, too */
+    { "cli-config.json.tmp", AGENT_CONFIG_RACE },
     /* a chat to go on in */
     { "Failed to claim persistent session", AGENT_CHAT_GONE },
     { "is already in use", AGENT_CHAT_GONE },
@@ -94,6 +94,8 @@ static const char *const sentences[] = {
     [AGENT_USAGE_LIMIT] = "The agent's account has reached its usage limit. Please tell the "
                           "administrator of this bot.",
     [AGENT_OVERLOADED] = "The agent is overloaded at the moment. Please try again in a minute.",
+    [AGENT_CONFIG_RACE] = "The agent stumbled over another one that started at the same moment. "
+                          "Please try again.",
     [AGENT_CHAT_GONE] = "The agent does not find its notes of this conversation. Please try "
                         "again.",
     [AGENT_REPORTED_ERROR] = "The agent reported an error. Please try again.",
@@ -118,6 +120,7 @@ const char *agent_outcome_name(enum agent_outcome outcome)
         [AGENT_BAD_OPTION] = "bad_option",
         [AGENT_USAGE_LIMIT] = "usage_limit",
         [AGENT_OVERLOADED] = "overloaded",
+        [AGENT_CONFIG_RACE] = "config_race",
         [AGENT_CHAT_GONE] = "chat_gone",
         [AGENT_REPORTED_ERROR] = "reported_error",
         [AGENT_NO_RESULT] = "no_result",

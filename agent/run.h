@@ -2,17 +2,19 @@
  * run.h - one run of the agent: a directory, a process group, and the events read from its
  * output.
  *
- * state_dir/runs/<run_id>/ holds `prompt`, `out.ndjson`, `err.log` and `meta.json`. The agent's
- * stdin is the prompt file, stdout and stderr are files opened for append, so there are no
- * pipes to deadlock, nobody waits for an EOF that a grandchild holds back, and the run outlives
- * the daemon: agent_run_attach() finds it again and reads it from the start.
+ * state_dir/runs/<run_id>/ holds `prompt`, `out.ndjson`, `err.log`, `meta.json` and more (see
+ * run_dir.h). The agent's stdin is the prompt file, stdout and stderr are files opened for
+ * append, so there are no pipes to deadlock, nobody waits for an EOF that a grandchild holds
+ * back, and the run outlives the daemon: agent_run_attach() finds it again and reads it from
+ * the start. Our child is the run's supervisor (supervise.h), the agent is its child.
  *
- *   STARTING -> RUNNING -> ENDING (TERM, grace, KILL by group and by mark) -> ENDED
+ *   RUNNING -> ENDING (the supervisor is asked to end it all; if it does not: KILL by group, by
+ *                      mark, by descent) -> DRAINING -> ENDED
  *
  * Only success is a parsed `result` without error (cursor), or exit status 0 with output
  * (text).
  *
- * Owns:    the child process (reaped here), its descriptors, never the directory.
+ * Owns:    the supervisor's process (reaped here), its descriptors, never the directory.
  * Threads: worker; agent_reap_first_orphans() on the loop.
  */
 #ifndef AGENT_RUN_H
@@ -106,6 +108,7 @@ enum agent_outcome {
     AGENT_BAD_OPTION, /* the command line is not what this agent takes */
     AGENT_USAGE_LIMIT,
     AGENT_OVERLOADED,     /* resource_exhausted: passing */
+    AGENT_CONFIG_RACE,    /* two starts met in the agent's own configuration: passing */
     AGENT_CHAT_GONE,      /* the chat to go on in is not there, or is not to be had */
     AGENT_REPORTED_ERROR, /* a result with is_error */
     AGENT_NO_RESULT,      /* exited without a result, whatever its status */
@@ -132,9 +135,9 @@ struct agent_run;
 
 /*
  * Writes the directory and starts `threadkeeper launch` in it by posix_spawn. The run id is
- * chosen by the caller (agent_run_new_id) and stored by it before this call. The caller may
- * have made the directory and put files of his own there, but no run. -1 when nothing was
- * started.
+ * chosen by the caller (agent_run_new_id) and stored by it before this call; the directory may
+ * be there already, with files of the caller's own, but without a run. -1 when nothing was
+ * started; the directory is gone then.
  */
 void agent_run_new_id(char out[AGENT_RUN_ID_BYTES]);
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
@@ -159,6 +162,22 @@ bool agent_run_has_result(const struct agent_run *run);
 const struct agent_result *agent_run_result(const struct agent_run *run);
 
 const char *agent_run_id(const struct agent_run *run);
+
+/* The agent's own chat, "" as long as it has not told which. Borrowed. */
+const char *agent_run_chat_id(const struct agent_run *run);
+
+/*
+ * After AGENT_EVENT_ENDED: whether it failed by something that passes, so that it is worth
+ * another attempt after *ret_wait_ms. False when the attempts are used up, when text was seen,
+ * in mode write when anything was, and for a run that an earlier process started.
+ */
+bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms);
+
+/*
+ * Starts an ended run once more in its directory, command and prompt as they were; what it
+ * printed is forgotten and its events begin anew. -1: it stays ended, with its result.
+ */
+int agent_run_again(struct agent_run *run, struct err *err);
 
 /*
  * Frees the struct. `keep_running` leaves a live process alone (the daemon stops, the run goes

@@ -23,12 +23,15 @@ struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
+struct guard;
 struct intake;
 struct loop;
 struct people;
+struct placard;
 struct slack_socket;
 struct summarizer;
-struct tidy;
+struct sweeper;
+struct twins;
 struct workers;
 
 struct app {
@@ -41,12 +44,15 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
+    struct guard *guard;
     struct loop *loop;
     struct courier *courier;
+    struct placard *placard; /* NULL until the workers start */
     struct desk *desk;
-    struct summarizer *summarizer; /* NULL until the workers start, as the next */
-    struct tidy *tidy;
+    struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
+    struct sweeper *sweeper; /* NULL until the workers start */
     struct slack_socket *socket;
     struct intake *intake;
     struct catchup *catchup;

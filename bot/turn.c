@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "agent/run_dir.h"
 #include "base/clock.h"
 #include "bot/note.h"
 
@@ -23,6 +24,8 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
         .interrupted = metrics_counter(metrics, "turns_total", "outcome=\"interrupted\"", help),
         .steered = metrics_counter(metrics, "turns_steered_total", "",
                                    "Runs that another one followed with newer messages."),
+        .repeated = metrics_counter(metrics, "agent_repeats_total", "",
+                                    "Runs started once more after a failure that passes."),
         .input_tokens =
             metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"", tokens_help),
         .output_tokens =
@@ -43,6 +46,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
     };
     kept_metrics_init(&turn_metrics->kept, metrics);
     context_metrics_init(&turn_metrics->contexts, metrics);
+    turn_files_metrics_init(&turn_metrics->files, metrics);
 }
 
 const struct ledger_entry *turn_first_entry(const struct turn *turn)
@@ -55,6 +59,16 @@ bool turn_is_stopping(const struct turn *turn)
     return atomic_load(turn->is_stopping);
 }
 
+int64_t turn_tick(struct turn *turn, int64_t now_ms)
+{
+    bool is_stopped = false;
+    int64_t due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
+
+    if (is_stopped)
+        eventfd_write(turn->cancel_fd, 1);
+    return due_ms;
+}
+
 /* Carries events to the surface until the run has ended: true, or the daemon stops: false. */
 static bool follow_run(struct turn *turn, struct turn_progress *progress)
 {
@@ -64,20 +78,20 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
     for (;;) {
         struct agent_event event = { 0 };
         int64_t now_ms = clock_now_ms();
-        bool is_stopped = false;
 
         if (turn_is_stopping(turn))
             return false;
-        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms) {
-            due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
-            if (is_stopped)
-                eventfd_write(turn->cancel_fd, 1);
-        }
+        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms)
+            due_ms = turn_tick(turn, now_ms);
         agent_run_next(progress->run,
                        due_ms < now_ms + TURN_STOP_CHECK_MS ? due_ms
                                                             : now_ms + TURN_STOP_CHECK_MS,
                        &event);
+        if (event.kind == AGENT_EVENT_ENDED && turn_try_again(turn, progress))
+            continue;
         turn_show_event(turn, progress, &event);
+        if (event.kind == AGENT_EVENT_STARTED)
+            turn_chat_note_id(turn, progress);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
         turn_note_done(progress, &event);
@@ -101,6 +115,16 @@ static int open_conversation(struct turn *turn, struct turn_progress *progress, 
     return rc;
 }
 
+static enum turn_outcome end_not_started(struct turn *turn, struct turn_progress *progress,
+                                         const char *sentence, const struct err *err)
+{
+    if (turn_is_stopping(turn))
+        return TURN_LEFT;
+    log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
+            turn_first_entry(turn)->ts, err->message);
+    return turn_end_failed(turn, progress, sentence, false);
+}
+
 static void end_agent(const struct turn *turn, struct turn_progress *progress, bool is_left)
 {
     bool was_taken_up = progress->run && !progress->slot;
@@ -108,8 +132,27 @@ static void end_agent(const struct turn *turn, struct turn_progress *progress, b
     if (progress->run)
         agent_run_free(progress->run, is_left);
     agent_slot_release(progress->slot, is_left);
+    if (is_left) /* on purpose: the next process is not to count it */
+        run_dir_forget_attempts(turn->runs_dir, progress->run_id);
     if (was_taken_up && !is_left) /* the daemon that had its slot is gone */
         agent_slots_clear(turn->config->state_dir);
+}
+
+/* Another run for the turn: 0; 1: the turn ends with the last one; -1: nothing runs. */
+static int begin_next(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    if (turn_chat_is_gone(turn, progress))
+        return turn_chat_begin_anew(turn, progress, err);
+    switch (turn_busy_verdict(turn, progress)) {
+    case DISPATCH_QUEUE:
+        break;
+    case DISPATCH_INTERRUPT:
+        progress->is_interrupted = true;
+        break;
+    case DISPATCH_STEER:
+        return turn_steer(turn, progress, err);
+    }
+    return 1;
 }
 
 /* Follows the run, and those that follow it, to the end of the turn. */
@@ -118,40 +161,27 @@ static enum turn_outcome follow(struct turn *turn, struct turn_progress *progres
     struct err err = { 0 };
 
     while (follow_run(turn, progress)) {
-        int rc;
+        int rc = begin_next(turn, progress, &err);
 
-        switch (turn_busy_verdict(turn, progress)) {
-        case DISPATCH_QUEUE:
-            return turn_end_run(turn, progress);
-        case DISPATCH_INTERRUPT:
-            return turn_end_interrupted(turn, progress);
-        case DISPATCH_STEER:
-            break;
-        }
-        rc = turn_steer(turn, progress, &err);
-        if (rc < 0) {
-            log_err("turn not carried on, channel=%s ts=%s: %s",
-                    turn_first_entry(turn)->channel, turn_first_entry(turn)->ts, err.message);
-            return turn_end_failed(turn, progress, TURN_NOT_STARTED, false);
-        }
+        if (rc < 0)
+            return end_not_started(turn, progress, TURN_NOT_STARTED, &err);
         if (rc > 0)
-            return turn_end_run(turn, progress);
+            return progress->is_interrupted ? turn_end_interrupted(turn, progress)
+                                            : turn_end_run(turn, progress);
     }
     return TURN_LEFT;
 }
 
 static enum turn_outcome carry_out(struct turn *turn, struct turn_progress *progress)
 {
+    const char *sentence = TURN_NOT_STARTED;
     struct err err = { 0 };
 
-    if (open_conversation(turn, progress, &err) == 0 &&
-        turn_have_agent(turn, progress, &err) == 0)
-        return progress->run ? follow(turn, progress) : turn_end_kept(turn, progress);
-    if (turn_is_stopping(turn) && !*progress->run_id) /* nothing has begun */
-        return TURN_LEFT;
-    log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
-            turn_first_entry(turn)->ts, err.message);
-    return turn_end_failed(turn, progress, TURN_NOT_STARTED, false);
+    if (turn_begin(turn, progress, &sentence, &err) < 0 ||
+        open_conversation(turn, progress, &err) < 0 ||
+        turn_have_agent(turn, progress, &sentence, &err) < 0)
+        return end_not_started(turn, progress, sentence, &err);
+    return progress->run ? follow(turn, progress) : turn_end_kept(turn, progress);
 }
 
 enum turn_outcome turn_run(struct turn *turn)
@@ -174,5 +204,7 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_deinit(&progress.shown);
     buf_deinit(&progress.kept);
     buf_deinit(&progress.kept_note);
+    turn_files_deinit(&progress.files);
+    chat_record_deinit(&progress.chat.record);
     return outcome;
 }

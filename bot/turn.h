@@ -2,7 +2,7 @@
  * turn.h - one turn: what somebody said becomes a run of the agent, its answer appears on a
  * surface and is remembered. The place where memory, agent and surface meet.
  *
- *   begin -> conversation pinned -> marked running -> agent started (or taken up again)
+ *   marked running -> conversation pinned -> agent started (or taken up again)
  *         -> events to the surface -> answer closed -> turns and "done" in one commit
  *               ^           |
  *               +-- steer --+  newer messages join the batch, another run goes on
@@ -24,8 +24,10 @@
 #include "base/metrics.h"
 #include "bot/context_metrics.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
+#include "bot/turn_files.h"
 #include "config/config.h"
 #include "memory/memory.h"
 
@@ -33,6 +35,7 @@ struct turn_metrics {
     struct metric *answered;
     struct metric *failed;
     struct metric *stopped;
+    struct metric *repeated; /* runs, not turns */
     struct metric *interrupted;
     struct metric *steered; /* runs */
     struct metric *input_tokens;
@@ -45,14 +48,19 @@ struct turn_metrics {
     struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
+    struct turn_files_metrics files;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
+
+struct slack_web;
+struct twins;
 
 /* What turns share, and what this one is about. All borrowed for the call. */
 struct turn {
     const struct config *config;
     struct memory *memory;
-    struct surface *surface;
+    struct surface *surface; /* behind the guard already */
+    struct guard *guard;     /* for what does not pass through the surface, such as files */
     const struct turn_metrics *metrics;
     const char *launcher;
     const char *runs_dir;
@@ -65,6 +73,10 @@ struct turn {
      * ids. */
     void (*on_more)(void *context, struct dispatch_batch *batch);
     void *context;
+
+    /* For files; each may be NULL. */
+    struct slack_web *web; /* NULL outside Slack: none come, none go */
+    struct twins *twins;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)
@@ -74,7 +86,7 @@ enum turn_outcome {
     TURN_FAILED,      /* the person was told */
     TURN_STOPPED,     /* by the person */
     TURN_INTERRUPTED, /* by a newer message of the person */
-    TURN_REFUSED,     /* the person's tokens of the day are used up */
+    TURN_REFUSED,     /* no run: the day's tokens are used up */
     TURN_LEFT,        /* the daemon stops; the next one takes it up */
 };
 
