@@ -23,6 +23,7 @@
 
 #define SLOTS_MAX     512 /* 64 workers, twice, after a restart, and then some */
 #define NUMBER_DIGITS 3
+#define UNUSABLE_MAX  8 /* a full disk, rather than what runs left */
 #define ID_MAX_BYTES  64
 
 struct agent_slot {
@@ -165,7 +166,9 @@ static int take_any(const char *root, const struct agent_slot_wanted *wanted,
 {
     struct err why = { .kind = ERR_TEMP, .message = "all slots for agents are taken" };
 
-    for (int number = 0; number < SLOTS_MAX; number++) {
+    int unusable = 0;
+
+    for (int number = 0; number < SLOTS_MAX && unusable < UNUSABLE_MAX; number++) {
         struct agent_slot *slot = try_slot(root, number, wanted->mode);
 
         if (!slot)
@@ -179,6 +182,7 @@ static int take_any(const char *root, const struct agent_slot_wanted *wanted,
         free_slot(slot);
         if (why.kind == ERR_INPUT)
             break;
+        unusable++;
         log_debug("slot %d is of no use: %s", number, why.message);
     }
     return err_set(err, why.kind, "%s", why.message);
