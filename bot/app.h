@@ -23,12 +23,15 @@ struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
+struct guard;
 struct intake;
 struct loop;
 struct people;
+struct placard;
 struct slack_socket;
 struct summarizer;
 struct sweeper;
+struct twins;
 struct workers;
 
 struct app {
@@ -41,8 +44,11 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
+    struct guard *guard;
     struct loop *loop;
     struct courier *courier;
+    struct placard *placard; /* NULL until the workers start */
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;

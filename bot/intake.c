@@ -9,10 +9,12 @@
 #include "bot/courier.h"
 #include "bot/desk.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/limit.h"
 #include "bot/loop.h"
 #include "bot/note.h"
 #include "bot/route.h"
+#include "bot/twins.h"
 #include "slack/event.h"
 
 #define LOG_MODULE "bot.intake"
@@ -24,7 +26,7 @@
 #define YOUNG_THREAD_S 60
 #define CLICKS_MAX     64
 #define SENTENCE_BYTES 1024
-#define NO_WORDS       "(sent a file without words; its content is not available here)"
+#define NO_WORDS       "(sent a file without words)"
 
 struct pending;
 
@@ -57,9 +59,13 @@ struct pending {
     struct intake *intake;
     struct ledger_entry *entry; /* while it is on the bench */
     unsigned tries;
+    bool only_if_engaged; /* as it was asked for first */
+    bool engages;
+    bool is_message; /* not as app_mention */
     struct delivery delivery;
     int64_t received_us;
-    char envelope_id[]; /* "" needs no ack */
+    struct guard_tally masked; /* what its author is told once it is recorded */
+    char envelope_id[];        /* "" needs no ack */
 };
 
 struct intake *intake_new(struct app *app)
@@ -155,6 +161,29 @@ static bool refuses(struct intake *intake, const struct delivery *delivery,
     return true;
 }
 
+/* What was masked in a message, its author is told where nobody else reads it. */
+static void tell_author(const struct intake *intake, const struct ledger_entry *entry,
+                        const struct guard_tally *masked)
+{
+    AUTO_BUF struct buf sentence = { 0 };
+    AUTO_BUF struct buf kinds = { 0 };
+    struct note note;
+
+    if (!masked->count)
+        return;
+    buf_init(&kinds, SENTENCE_BYTES);
+    guard_print_kinds(masked, &kinds);
+    log_warn("masked in a message: user=%s channel=%s ts=%s count=%u kind=%s", entry->user,
+             entry->channel, entry->ts, masked->count, buf_text(&kinds));
+    buf_init(&sentence, SENTENCE_BYTES);
+    guard_print_notice(masked, &sentence);
+    note_parse(entry->attributes, &note);
+    desk_whisper(intake->app->desk, entry->channel,
+                 note.is_direct ? entry->reply_thread : entry->thread_ts, entry->user,
+                 note.is_direct, buf_text(&sentence));
+    note_deinit(&note);
+}
+
 static void hand_on(struct app *app, struct ledger_entry *entry)
 {
     if (entry->kind == LEDGER_KIND_COMMAND) {
@@ -198,7 +227,8 @@ static void try_bench_again(void *context, void *item)
     for (size_t i = 0; i < count; i++) {
         struct pending *pending = intake->bench[i];
         struct ledger_request request = { .entry = pending->entry,
-                                          .only_if_engaged = true,
+                                          .only_if_engaged = pending->only_if_engaged,
+                                          .engages = pending->engages,
                                           .on_recorded = on_recorded,
                                           .context = intake,
                                           .user_data = pending };
@@ -235,7 +265,11 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
     struct intake *intake = context;
     struct pending *pending = user_data;
     struct delivery delivery = pending->delivery;
+    struct guard_tally masked = pending->masked;
     enum intake_outcome settled = INTAKE_LEFT;
+
+    if (pending->is_message && (outcome == LEDGER_NEW || outcome == LEDGER_DUPLICATE))
+        twins_note(pending->intake->app->twins, entry->channel, entry->ts);
 
     if (outcome == LEDGER_NOT_ENGAGED && may_wait(pending, entry)) {
         pending->tries++;
@@ -249,6 +283,7 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
         loop_post(intake->app->loop, ack_recorded, intake, pending);
     switch (outcome) {
     case LEDGER_NEW:
+        tell_author(intake, entry, &masked);
         if (!refuses(intake, &delivery, entry))
             hand_on(intake->app, take_ptr(&entry));
         settled = INTAKE_TAKEN;
@@ -272,8 +307,23 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
 /* ---- before it ----------------------------------------------------------------------------
  */
 
-static struct ledger_entry *make_entry(const struct app *app, const struct slack_event *event,
-                                       const struct route *route)
+/* What somebody said, as it is kept and passed on. The caller frees it. */
+static char *words_of(struct app *app, const struct route *route,
+                      struct guard_tally *ret_masked)
+{
+    struct config *config = app_config(app);
+    bool is_command = route->verdict == ROUTE_COMMAND;
+    const char *words = is_command ? route->argument : *route->text ? route->text : NO_WORDS;
+    char *text =
+        guard_mask(config->guard.inbound ? app->guard : NULL, GUARD_INBOUND, words, ret_masked);
+
+    config_unref(config);
+    return text;
+}
+
+static struct ledger_entry *make_entry(struct app *app, const struct slack_event *event,
+                                       const struct route *route,
+                                       struct guard_tally *ret_masked)
 {
     struct ledger_entry *entry = xcalloc(1, sizeof(*entry));
     struct note note = {
@@ -281,13 +331,12 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
         .parent_until = route->parent_until,
         .team = (char *)(*event->user_team ? event->user_team : app->self.team_id),
         .is_direct = event->channel_type == SLACK_CHANNEL_DIRECT,
-        .has_files = event->has_files,
+        .is_mention = event->is_mention_event,
+        .files = event->files, /* borrowed */
     };
-    bool is_command = route->verdict == ROUTE_COMMAND;
-    bool has_words = *route->text != '\0';
 
     *entry = (struct ledger_entry){
-        .kind = is_command ? LEDGER_KIND_COMMAND : LEDGER_KIND_MESSAGE,
+        .kind = route->verdict == ROUTE_COMMAND ? LEDGER_KIND_COMMAND : LEDGER_KIND_MESSAGE,
         .event_id = xstrdup(event->event_id),
         .team = xstrdup(event->team),
         .channel = xstrdup(event->channel),
@@ -296,9 +345,7 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
         .user = xstrdup(*event->user ? event->user : event->bot_id),
         .conversation = xstrdup(route->conversation),
         .reply_thread = xstrdup(route->reply_thread),
-        .text = xstrdup(is_command  ? route->argument
-                        : has_words ? route->text
-                                    : NO_WORDS),
+        .text = words_of(app, route, ret_masked),
         .attributes = note_print(&note),
         .run_id = xstrdup(""),
         .reply_state = xstrdup(""),
@@ -307,15 +354,27 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
     return entry;
 }
 
+/*
+ * A mention without a word asks what we are, unless it carries a file, which only its twin is
+ * sure to tell: it sits on the bench for a moment, so that the twin comes first.
+ */
+static bool may_be_a_file(const struct delivery *delivery, const struct slack_event *event,
+                          const struct route *route)
+{
+    return !delivery->on_settled && event->is_mention_event && !event->has_files &&
+           route->verdict == ROUTE_COMMAND && !*route->text;
+}
+
 static void record(struct intake *intake, const struct delivery *delivery,
                    const struct slack_event *event, const struct route *route)
 {
     size_t id_len = strlen(event->envelope_id);
     struct pending *pending = xcalloc(1, sizeof(*pending) + id_len + 1);
     struct ledger_request request = {
-        .entry = make_entry(intake->app, event, route),
+        .entry = make_entry(intake->app, event, route, &pending->masked),
         .only_if_engaged = route->only_if_engaged,
         .engages = route->engages,
+        .completes = event->has_files && !event->is_mention_event,
         .on_recorded = on_recorded,
         .context = intake,
         .user_data = pending,
@@ -324,7 +383,16 @@ static void record(struct intake *intake, const struct delivery *delivery,
     pending->intake = intake;
     pending->delivery = *delivery;
     pending->received_us = clock_now_us();
+    pending->only_if_engaged = route->only_if_engaged;
+    pending->engages = route->engages;
+    pending->is_message =
+        !event->is_mention_event && event->channel_type != SLACK_CHANNEL_DIRECT;
     memcpy(pending->envelope_id, event->envelope_id, id_len);
+    if (intake->on_bench < BENCH_MAX && may_be_a_file(delivery, event, route)) {
+        pending->entry = request.entry;
+        sit_on_bench(intake, pending);
+        return;
+    }
     if (memory_record_message(intake->app->memory, &request))
         return;
     metric_add(intake->not_durable, 1);

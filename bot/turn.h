@@ -24,8 +24,10 @@
 #include "base/metrics.h"
 #include "bot/context_metrics.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
+#include "bot/turn_files.h"
 #include "config/config.h"
 #include "memory/memory.h"
 
@@ -46,14 +48,19 @@ struct turn_metrics {
     struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
+    struct turn_files_metrics files;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
+
+struct slack_web;
+struct twins;
 
 /* What turns share, and what this one is about. All borrowed for the call. */
 struct turn {
     const struct config *config;
     struct memory *memory;
-    struct surface *surface;
+    struct surface *surface; /* behind the guard already */
+    struct guard *guard;     /* for what does not pass through the surface, such as files */
     const struct turn_metrics *metrics;
     const char *launcher;
     const char *runs_dir;
@@ -66,6 +73,10 @@ struct turn {
      * ids. */
     void (*on_more)(void *context, struct dispatch_batch *batch);
     void *context;
+
+    /* For files; each may be NULL. */
+    struct slack_web *web; /* NULL outside Slack: none come, none go */
+    struct twins *twins;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)

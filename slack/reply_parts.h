@@ -93,6 +93,7 @@ struct slack_reply {
     char status[256];       /* what is being done; "" once text came after it */
     char shown_status[256]; /* what the status line, or the message, says */
     int64_t status_at_ms;
+    int64_t status_since_ms; /* something is being done; -1: nothing */
 
     struct reply_task tasks[REPLY_TASKS_MAX]; /* those that run, or whose end is to be shown */
     size_t tasks_count;
@@ -138,6 +139,8 @@ void reply_begin_session(struct slack_reply *reply);
 void reply_end_session(struct slack_reply *reply);
 /* After a stream was stopped, which makes the session active. */
 void reply_mark_processing(struct slack_reply *reply);
+/* Whether the last call said that this app or workspace knows no such method. */
+bool reply_is_unsupported(const struct slack_web *web);
 /* The status line; "" clears it. */
 void reply_show_status(struct slack_reply *reply, const char *status, int64_t now_ms);
 

@@ -12,10 +12,13 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/chats.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
+#include "tests/agent_double/personality.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/summary.h"
 
@@ -54,19 +57,6 @@ static int play_ponder(const struct stage *stage)
 
 /* --- refusals --------------------------------------------------------------------------- */
 
-int act_refuse_login(void)
-{
-    complain("Error: Authentication required. Please run 'agent login' first, or set "
-             "CURSOR_API_KEY environment variable.\n");
-    return 1;
-}
-
-int act_refuse_key(void)
-{
-    complain("\033[33m\xe2\x9a\xa0 Warning: The provided API key is invalid.\033[39m\n");
-    return 1;
-}
-
 int act_refuse_trust(void)
 {
     complain("\xe2\x9a\xa0 Workspace Trust Required\n\nPass --trust, --yolo, or -f to run "
@@ -74,25 +64,16 @@ int act_refuse_trust(void)
     return 1;
 }
 
-int act_refuse_model(const char *model)
-{
-    dprintf(STDERR_FILENO, "Cannot use this model: %s. Available models: auto", model);
-    for (int i = 0; i < 240; i++)
-        dprintf(STDERR_FILENO, ", invented-model-%03d-high", i);
-    complain("\n");
-    return 1;
-}
-
 static int play_auth(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_login();
+    return personality()->refuse(REFUSAL_LOGIN);
 }
 
 static int play_badkey(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_key();
+    return personality()->refuse(REFUSAL_KEY);
 }
 
 static int play_trust(const struct stage *stage)
@@ -119,7 +100,7 @@ static int play_trusthang(const struct stage *stage)
 static int play_badmodel(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_model("nonsense");
+    return personality()->refuse(REFUSAL_MODEL);
 }
 
 static int play_badflag(const struct stage *stage)
@@ -134,17 +115,14 @@ static int play_limit(const struct stage *stage)
 {
     if (number(stage, "init", 0))
         emit_opening();
-    complain("Error: You've hit your usage limit {\"fallbackModel\":\"auto\","
-             "\"spendLimitHit\":true,\"chatMessage\":\"Upgrade\",\"spendLimits\":[]}\n");
-    return 1;
+    return personality()->refuse(REFUSAL_LIMIT);
 }
 
 static int play_exhausted(const struct stage *stage)
 {
     if (number(stage, "init", 0))
         emit_opening();
-    complain("RetriableError: [resource_exhausted] Error\n");
-    return 1;
+    return personality()->refuse(REFUSAL_OVERLOAD);
 }
 
 static int play_race(const struct stage *stage)
@@ -163,10 +141,8 @@ static int play_race(const struct stage *stage)
 
 static int play_flaky(const struct stage *stage)
 {
-    if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
-        complain("RetriableError: [resource_exhausted] Error\n");
-        return 1;
-    }
+    if (scenario_count(stage->scenario) < number(stage, "times", 1))
+        return personality()->refuse(REFUSAL_OVERLOAD);
     emit_opening();
     emit_words("Now it works.", 0);
     emit_result();
@@ -180,6 +156,7 @@ static void answer_history(const struct stage *stage, int pause_ms)
     struct history history;
     AUTO_FREE char *answer = NULL;
     AUTO_FREE char *given = NULL;
+    AUTO_FREE char *notes = chats_answer();
 
     history_read(stage->prompt, &history);
     answer = history_answer(&history);
@@ -190,6 +167,8 @@ static void answer_history(const struct stage *stage, int pause_ms)
         emit_words(" A summary was there as well: ", pause_ms);
         emit_words(given, pause_ms);
     }
+    if (notes)
+        emit_words(notes, pause_ms);
 }
 
 static int play_ok(const struct stage *stage)
@@ -685,6 +664,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "leak", false, play_leak },
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
@@ -735,6 +715,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "files", false, act_files },
 };
 
 /* Whatever the scenario does with turns: its parameter "summary" says what is done with this.

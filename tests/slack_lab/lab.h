@@ -6,6 +6,7 @@
  * link     Socket Mode: tickets, envelopes, acks, redelivery
  * events   what happens in the world, told as events
  * faults   misbehaving on command
+ * files    what people send and the app uploads
  * control  /lab/..., for tests and for the page
  * journal  everything that happened, in order
  *
@@ -36,6 +37,7 @@ struct world;
 struct links;
 struct envelopes;
 struct faults;
+struct files;
 struct load;
 struct requests;
 
@@ -77,6 +79,7 @@ struct lab {
     struct links *links;
     struct envelopes *envelopes;
     struct faults *faults;
+    struct files *files;
     struct load *load;
     struct requests *requests;
 };
