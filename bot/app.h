@@ -27,6 +27,7 @@ struct guard;
 struct intake;
 struct loop;
 struct people;
+struct placard;
 struct slack_socket;
 struct summarizer;
 struct sweeper;
@@ -47,6 +48,7 @@ struct app {
     struct guard *guard;
     struct loop *loop;
     struct courier *courier;
+    struct placard *placard; /* NULL until the workers start */
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;

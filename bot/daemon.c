@@ -37,6 +37,7 @@
 #include "bot/loop.h"
 #include "bot/notify.h"
 #include "bot/people.h"
+#include "bot/placard.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
 #include "bot/sweeper.h"
@@ -198,6 +199,7 @@ static void on_identity(void *context, void *item)
     app->desk = desk_start(app);
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
+    app->placard = placard_start(app);
     app->workers = workers_start(app);
     app->sweeper = sweeper_start(app);
     start_links(daemon);
@@ -430,7 +432,9 @@ static void close_parts(struct daemon *daemon)
 
     if (daemon->has_starter)
         pthread_join(daemon->starter, NULL);
+    placard_join(app->placard);
     workers_join(app->workers);
+    placard_free(app->placard);
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);

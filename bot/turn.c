@@ -90,6 +90,8 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
         if (event.kind == AGENT_EVENT_ENDED && turn_try_again(turn, progress))
             continue;
         turn_show_event(turn, progress, &event);
+        if (event.kind == AGENT_EVENT_STARTED)
+            turn_chat_note_id(turn, progress);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
         turn_note_done(progress, &event);
@@ -136,27 +138,36 @@ static void end_agent(const struct turn *turn, struct turn_progress *progress, b
         agent_slots_clear(turn->config->state_dir);
 }
 
+/* Another run for the turn: 0; 1: the turn ends with the last one; -1: nothing runs. */
+static int begin_next(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    if (turn_chat_is_gone(turn, progress))
+        return turn_chat_begin_anew(turn, progress, err);
+    switch (turn_busy_verdict(turn, progress)) {
+    case DISPATCH_QUEUE:
+        break;
+    case DISPATCH_INTERRUPT:
+        progress->is_interrupted = true;
+        break;
+    case DISPATCH_STEER:
+        return turn_steer(turn, progress, err);
+    }
+    return 1;
+}
+
 /* Follows the run, and those that follow it, to the end of the turn. */
 static enum turn_outcome follow(struct turn *turn, struct turn_progress *progress)
 {
     struct err err = { 0 };
 
     while (follow_run(turn, progress)) {
-        int rc;
+        int rc = begin_next(turn, progress, &err);
 
-        switch (turn_busy_verdict(turn, progress)) {
-        case DISPATCH_QUEUE:
-            return turn_end_run(turn, progress);
-        case DISPATCH_INTERRUPT:
-            return turn_end_interrupted(turn, progress);
-        case DISPATCH_STEER:
-            break;
-        }
-        rc = turn_steer(turn, progress, &err);
         if (rc < 0)
             return end_not_started(turn, progress, TURN_NOT_STARTED, &err);
         if (rc > 0)
-            return turn_end_run(turn, progress);
+            return progress->is_interrupted ? turn_end_interrupted(turn, progress)
+                                            : turn_end_run(turn, progress);
     }
     return TURN_LEFT;
 }
@@ -190,5 +201,6 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_deinit(&progress.kept);
     buf_deinit(&progress.kept_note);
     turn_files_deinit(&progress.files);
+    chat_record_deinit(&progress.chat.record);
     return outcome;
 }

@@ -86,7 +86,7 @@ enum turn_outcome {
     TURN_FAILED,      /* the person was told */
     TURN_STOPPED,     /* by the person */
     TURN_INTERRUPTED, /* by a newer message of the person */
-    TURN_REFUSED,     /* the person's tokens of the day are used up */
+    TURN_REFUSED,     /* no run: the day's tokens are used up */
     TURN_LEFT,        /* the daemon stops; the next one takes it up */
 };
 

@@ -30,10 +30,7 @@ extern const struct act act_summary;
 /* files.c: what lies in the inbox, what is left in the outbox. */
 int act_files(const struct stage *stage);
 
-/* The refusals of cursor-agent, which the double also gives without a scenario. */
-int act_refuse_login(void);
-int act_refuse_key(void);
+/* cursor-agent's, which it also gives without a scenario. */
 int act_refuse_trust(void);
-int act_refuse_model(const char *model);
 
 #endif

@@ -59,6 +59,7 @@ struct settings {
     bool hello;               /* false: a new link is left without a word */
     bool echo;                /* tell the app about its own messages too */
     bool streams;             /* false: chat.*Stream answer unknown_method */
+    bool cards;               /* false: streams refuse task_update chunks */
     bool sessions;            /* false: agents.sessions.* answer feature_disabled */
     bool agent_surface;       /* direct messages come from the agent view */
     char mention_order[16];   /* random | mention | message: which copy goes first */
