@@ -24,6 +24,9 @@
 #define AGENT_FILE_OUTPUT       "out.ndjson"
 #define AGENT_FILE_ERRORS       "err.log"
 #define AGENT_FILE_LAUNCH_ERROR "launch.err"
+#define AGENT_DIR_INBOX         "inbox"
+#define AGENT_DIR_OUTBOX        "outbox"
+#define AGENT_DIR_TMP           "tmp"
 
 struct agent_meta {
     char *dialect; /* its name in the table */

@@ -123,14 +123,23 @@ static void delete_run(struct agent_run *run)
 
 /* --- start ------------------------------------------------------------------------------ */
 
-/* A relative path with a slash means our directory, not the workspace that the agent gets. */
+/*
+ * A relative path with a slash means our directory, not the workspace that the agent gets; a
+ * name means our PATH, not the short one that it gets. What is not there stays as it is: the
+ * launcher says so.
+ */
 static char *resolve_program(const char *program)
 {
-    char *absolute = NULL;
+    AUTO_FREE char *found = agent_environment_find(program);
+    AUTO_FREE char *directory = NULL;
+    const char *slash = found ? strrchr(found, '/') : NULL;
 
-    if (program[0] != '/' && strchr(program, '/'))
-        absolute = realpath(program, NULL);
-    return absolute ? absolute : xstrdup(program);
+    if (!slash || found[0] == '/')
+        return found ? take_ptr(&found) : xstrdup(program);
+    found[slash - found] =
+        '\0'; /* its own name stays: it may be a link, which says what it is */
+    directory = realpath(found, NULL);
+    return directory ? xasprintf("%s/%s", directory, slash + 1) : xstrdup(program);
 }
 
 static int write_meta(const struct agent_run *run, const struct agent_spec *spec,
@@ -165,7 +174,8 @@ static int spawn_launcher(struct agent_run *run, const struct agent_spec *spec, 
     AUTO_FREE char *errors = xasprintf("%s/%s", run->dir, AGENT_FILE_ERRORS);
     char verb[] = "launch";
     char *argv[] = { (char *)spec->launcher, verb, run->dir, NULL };
-    char **environment = agent_environment_build(spec->env_names, run->id);
+    AUTO_FREE char *program = resolve_program(spec->command[0]);
+    char **environment = agent_environment_build(spec->env_names, run->id, run->dir, program);
     int rc = 0;
 
     sigemptyset(&none);
