@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/meta.h"
 #include "agent/process.h"
+#include "agent/run_dir.h"
 #include "base/alloc.h"
 
 #define LOG_MODULE "agent.environment"
@@ -121,8 +121,8 @@ char **agent_environment_build(const char *const *names, const char *run_id,
     set(&list, "TERM", "dumb");
     set(&list, "NO_COLOR", "1");
     if (run_dir) {
-        AUTO_FREE char *temporary = xasprintf("%s/" AGENT_DIR_TMP, run_dir);
-        AUTO_FREE char *outbox = xasprintf("%s/" AGENT_DIR_OUTBOX, run_dir);
+        AUTO_FREE char *temporary = xasprintf("%s/" RUN_DIR_TMP, run_dir);
+        AUTO_FREE char *outbox = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
 
         set(&list, "TMPDIR", temporary);
         set(&list, "THREADKEEPER_OUTBOX", outbox);

@@ -71,8 +71,9 @@ static const unsigned long long namespaces[] = {
     CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
     CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET,
 };
-#define NEW_TIME_NAMESPACE 0x80ULL /* for unshare() only: in clone() it is a part of a signal \
-                                    */
+#define NEW_TIME_NAMESPACE                                             \
+    0x80ULL /* for unshare() only: in clone() it is a part of a signal \
+             */
 
 static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 #define FAMILIES_END 64 /* above the last one that kernels know */

@@ -1,145 +1,178 @@
 #include "agent/launch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "agent/fence.h"
 #include "agent/meta.h"
 #include "agent/process.h"
+#include "agent/supervise.h"
 #include "base/alloc.h"
+#include "base/err.h"
 
-/* Over the daemon's own: when memory runs out an agent goes first. */
-#define OOM_SCORE_ADJUSTMENT "500"
 #define LAUNCH_FAILED_STATUS 126
+#define GO                   'g'
 
-/* What failed, for run.c: {"step": ..., "errno": ..., "text": ...}. */
-static void report(const char *run_dir, const char *step, int errnum, const char *text)
+/* ---- the child: from here to the agent ----------------------------------------------------
+ */
+
+static void tell_failure(int channel, const struct supervise_failure *failure)
 {
-    json_auto_t *root =
-        json_pack("{s:s, s:i, s:s}", "step", step, "errno", errnum, "text", text ? text : "");
-    AUTO_FREE char *line = root ? json_dumps(root, JSON_COMPACT) : NULL;
-
-    if (line)
-        agent_meta_write_file(run_dir, AGENT_FILE_LAUNCH_ERROR, line, strlen(line), NULL);
+    send(channel, failure, sizeof(*failure), MSG_NOSIGNAL);
 }
 
-static int fail_errno(const char *run_dir, const char *step)
+static void fail_errno(struct supervise_failure *failure, const char *step)
 {
-    int errnum = errno;
     char text[128];
 
-    report(run_dir, step, errnum, err_errno_text(errnum, text, sizeof(text)));
-    return -1;
+    snprintf(failure->text, sizeof(failure->text), "%s",
+             err_errno_text(errno, text, sizeof(text)));
+    snprintf(failure->step, sizeof(failure->step), "%s", step);
 }
 
-/* Writes down who we are, so that a daemon that was not there when we started finds us. */
-static int sign_meta(const char *run_dir, struct agent_meta *meta)
+/* One byte goes with it: a message of ancillary data alone is none. */
+static int send_descriptor(int channel, int fd)
 {
-    struct process_stat self;
+    char byte = 0;
+    struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = { .msg_iov = &data,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof(control) };
+    struct cmsghdr *header = NULL;
+
+    memset(&control, 0, sizeof(control));
+    header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof(int));
+    return sendmsg(channel, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+/* The channel alone stays, until the exec closes it: that is how the supervisor knows. */
+static int close_the_rest(int channel)
+{
+    if (channel > 3 && close_range(3, (unsigned)channel - 1, 0) != 0)
+        return -1;
+    return close_range((unsigned)channel + 1, ~0U, 0);
+}
+
+/* False when the supervisor does not want us, or is dead. */
+static bool wait_for_go(int channel)
+{
+    char word = 0;
+    ssize_t got = 0;
+
+    do {
+        got = recv(channel, &word, 1, 0);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 && word == GO;
+}
+
+static void become_agent(const struct agent_meta *meta, const struct fence *fence, int channel)
+{
+    struct supervise_failure failure = { 0 };
     struct err err = { 0 };
+    const char *step = NULL;
+    int notify_fd = -1;
 
-    if (!process_read_stat(getpid(), &self)) {
-        errno = ENOENT;
-        return fail_errno(run_dir, "stat");
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        fail_errno(&failure, "parent");
+    else if (fence_enter(fence, &notify_fd, &step, &err) != 0) {
+        snprintf(failure.step, sizeof(failure.step), "%s", step);
+        snprintf(failure.text, sizeof(failure.text), "%.255s", err.message);
+    } else {
+        if (notify_fd >= 0 && send_descriptor(channel, notify_fd) != 0) {
+            fail_errno(&failure, "fence");
+        } else if (close_the_rest(channel) != 0) {
+            fail_errno(&failure, "descriptors");
+        } else {
+            if (!wait_for_go(channel))
+                return;
+            execvp(meta->argv[0], meta->argv);
+            fail_errno(&failure, "exec");
+        }
     }
-    meta->pid = self.pid;
-    meta->start_ticks = self.start_ticks;
+    tell_failure(channel, &failure);
+}
+
+/* ---- the supervisor -----------------------------------------------------------------------
+ */
+
+/* Writes down who we and the agent are, so that a daemon that was not there finds us. */
+static int sign_meta(const char *run_dir, struct agent_meta *meta, pid_t agent, struct err *err)
+{
+    struct process_stat stat;
+
+    if (!process_read_stat(getpid(), &stat))
+        return err_set(err, ERR_SYSTEM, "/proc does not show us");
+    meta->pid = stat.pid;
+    meta->start_ticks = stat.start_ticks;
     process_boot_id(meta->boot_id);
-    if (agent_meta_write(run_dir, meta, &err) != 0) {
-        report(run_dir, "meta", 0, err.message);
-        return -1;
+    meta->is_supervised = true;
+    meta->agent_pid = agent;
+    /* One that has gone already needs no name. */
+    meta->agent_ticks = process_read_stat(agent, &stat) ? stat.start_ticks : 0;
+    return agent_meta_write(run_dir, meta, meta->mode == AGENT_MODE_WRITE, err);
+}
+
+static int supervise(const char *run_dir, struct agent_meta *meta, pid_t agent, int channel,
+                     struct supervisor *supervisor)
+{
+    const char go = GO;
+    struct err err = { 0 };
+    bool is_signed = sign_meta(run_dir, meta, agent, &err) == 0;
+
+    if (is_signed)
+        send(channel, &go, 1, MSG_NOSIGNAL);
+    else
+        supervise_report(run_dir, "meta", err.message);
+    shutdown(channel, SHUT_WR); /* without a "go" this sends the child away */
+    supervisor_run(supervisor, agent, channel);
+    return is_signed ? 0 : LAUNCH_FAILED_STATUS;
+}
+
+static int launch(const char *run_dir, struct agent_meta *meta)
+{
+    struct supervise_failure failure = { .step = "fork" };
+    struct supervisor *supervisor = NULL;
+    struct fence *fence = NULL;
+    struct err err = { 0 };
+    int channel[2];
+    pid_t agent = -1;
+
+    if (fence_prepare(meta, run_dir, &fence, &err) != 0) {
+        supervise_report(run_dir, "fence", err.message);
+        return LAUNCH_FAILED_STATUS;
     }
-    return 0;
-}
-
-static void reset_signals(void)
-{
-    struct sigaction standard = { .sa_handler = SIG_DFL };
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Best effort: without it the kernel's own choice stands. */
-static void offer_to_oom_killer(void)
-{
-    AUTO_FD int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-    if (fd >= 0 && write(fd, OOM_SCORE_ADJUSTMENT, strlen(OOM_SCORE_ADJUSTMENT)) < 0)
-        return;
-}
-
-static int set_limit(int which, rlim_t value)
-{
-    struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
-    struct rlimit before;
-
-    if (getrlimit((__rlimit_resource_t)which, &before) == 0 && before.rlim_max < value)
-        return 0; /* already tighter */
-    return setrlimit((__rlimit_resource_t)which, &limit);
-}
-
-static int open_as(const char *run_dir, const char *name, int flags, int target)
-{
-    AUTO_FREE char *path = xasprintf("%s/%s", run_dir, name);
-    int fd = open(path, flags, 0600);
-
-    if (fd < 0)
-        return -1;
-    if (fd == target)
-        return 0;
-    if (dup2(fd, target) < 0) {
-        close(fd);
-        return -1;
+    supervisor = supervisor_new(run_dir, meta, fence);
+    if (supervisor && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0)
+        agent = fork();
+    if (agent == 0) {
+        close(channel[0]);
+        become_agent(meta, fence, channel[1]);
+        _exit(LAUNCH_FAILED_STATUS);
     }
-    close(fd);
-    return 0;
-}
-
-static int open_streams(const char *run_dir)
-{
-    const int append = O_WRONLY | O_CREAT | O_APPEND;
-
-    if (open_as(run_dir, AGENT_FILE_PROMPT, O_RDONLY, STDIN_FILENO) != 0 ||
-        open_as(run_dir, AGENT_FILE_OUTPUT, append, STDOUT_FILENO) != 0 ||
-        open_as(run_dir, AGENT_FILE_ERRORS, append, STDERR_FILENO) != 0)
-        return -1;
-    return 0;
-}
-
-/* Each step tells by its name in launch.err which one failed. */
-static int confine(const char *run_dir, const struct agent_meta *meta)
-{
-    umask(077);
-    reset_signals();
-    if (getsid(0) != getpid() && setsid() < 0)
-        return fail_errno(run_dir, "session");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return fail_errno(run_dir, "privileges");
-    offer_to_oom_killer();
-    if (set_limit(RLIMIT_CORE, 0) != 0 ||
-        set_limit(RLIMIT_FSIZE, (rlim_t)meta->max_output_bytes) != 0)
-        return fail_errno(run_dir, "limits");
-    if (open_streams(run_dir) != 0)
-        return fail_errno(run_dir, "streams");
-    if (close_range(3, ~0U, 0) != 0)
-        return fail_errno(run_dir, "descriptors");
-    if (chdir(meta->workspace) != 0)
-        return fail_errno(run_dir, "workspace");
-    return 0;
+    if (agent < 0) {
+        fail_errno(&failure, "fork");
+        supervise_report(run_dir, failure.step, failure.text);
+        fence_release(fence);
+        return LAUNCH_FAILED_STATUS;
+    }
+    close(channel[1]);
+    return supervise(run_dir, meta, agent, channel[0], supervisor);
 }
 
 int agent_launch_main(const char *run_dir)
@@ -147,15 +180,15 @@ int agent_launch_main(const char *run_dir)
     AUTO_FREE char *physical = realpath(run_dir, NULL); /* the working directory will change */
     struct agent_meta meta = { 0 };
     struct err err = { 0 };
+    int status = LAUNCH_FAILED_STATUS;
 
     if (!physical)
         return LAUNCH_FAILED_STATUS;
+    close_range(3, ~0U, 0);
     if (agent_meta_read(physical, &meta, &err) != 0)
-        report(physical, "meta", 0, err.message);
-    else if (sign_meta(physical, &meta) == 0 && confine(physical, &meta) == 0) {
-        execvp(meta.argv[0], meta.argv);
-        fail_errno(physical, "exec");
-    }
+        supervise_report(physical, "meta", err.message);
+    else
+        status = launch(physical, &meta);
     agent_meta_deinit(&meta);
-    return LAUNCH_FAILED_STATUS;
+    return status;
 }

@@ -1,16 +1,20 @@
 /*
- * launch.h - the hidden command `threadkeeper launch RUN_DIR`: single-threaded, makes the
- * process what an agent may be (own session, no new privileges, limits, closed descriptors,
- * clean signals, minimal environment), then execs the agent.
+ * launch.h - the hidden command `threadkeeper launch RUN_DIR`: starts the agent of a run and
+ * stays as its supervisor.
  *
- * A failure before the exec is written to RUN_DIR/launch.err, where run.c finds it.
+ *   read meta.json -> fence_prepare -> fork -+-> child: fence_enter, waits for "go" -> exec
+ *                                            +-> signs meta.json, says "go" -> supervise
  *
- * Threads: a process of its own.
+ * So no agent runs that meta.json does not name, and none whose supervisor is dead: the child
+ * dies with its parent. A failure before the exec is written to RUN_DIR/launch.err, where run.c
+ * finds it.
+ *
+ * Threads: a process of its own, which has one.
  */
 #ifndef AGENT_LAUNCH_H
 #define AGENT_LAUNCH_H
 
-/* Returns only on failure: the exit status. */
+/* The exit status: 0 when the agent was started, whatever became of it. */
 int agent_launch_main(const char *run_dir);
 
 #endif

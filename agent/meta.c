@@ -16,30 +16,23 @@
 
 #define META_MAX_BYTES ((size_t)1024 * 1024)
 
-void agent_meta_deinit(struct agent_meta *meta)
+static void free_list(char **list)
 {
-    for (size_t i = 0; meta->argv && meta->argv[i]; i++)
-        free(meta->argv[i]);
-    free(meta->argv);
-    free(meta->dialect);
-    free(meta->workspace);
-    fence_spec_deinit(&meta->fence);
-    memset(meta, 0, sizeof(*meta));
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
+void agent_meta_deinit(struct agent_meta *meta)
 {
-    while (len > 0) {
-        ssize_t put = write(fd, bytes, len);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return -1;
-        bytes += put;
-        len -= (size_t)put;
-    }
-    return 0;
+    free_list(meta->argv);
+    free_list(meta->fence_read);
+    free_list(meta->fence_write);
+    free_list(meta->fence_hidden);
+    free(meta->dialect);
+    free(meta->workspace);
+    free(meta->slot_dir);
+    memset(meta, 0, sizeof(*meta));
 }
 
 int agent_meta_write_file(const char *run_dir, const char *name, const void *bytes, size_t len,
@@ -51,7 +44,7 @@ int agent_meta_write_file(const char *run_dir, const char *name, const void *byt
 
     if (fd < 0)
         return err_set_errno(err, ERR_SYSTEM, "create %s", temporary);
-    if (write_all(fd, bytes, len) != 0 || rename(temporary, path) != 0) {
+    if (file_write_all(fd, bytes, len) != 0 || rename(temporary, path) != 0) {
         err_set_errno(err, ERR_SYSTEM, "write %s", path);
         unlink(temporary);
         return -1;
@@ -59,62 +52,143 @@ int agent_meta_write_file(const char *run_dir, const char *name, const void *byt
     return 0;
 }
 
-int agent_meta_write(const char *run_dir, const struct agent_meta *meta, struct err *err)
+/* A new array, JSON's null for NULL; NULL when a string is not UTF-8. */
+static json_t *pack_list(char *const *list)
 {
-    json_auto_t *argv = json_array();
-    json_auto_t *root = NULL;
-    AUTO_FREE char *text = NULL;
-    char ticks[32]; /* as text: a JSON number may not hold 64 bits */
+    json_t *array = list ? json_array() : json_null();
 
-    for (size_t i = 0; meta->argv[i]; i++) {
-        if (json_array_append_new(argv, json_string(meta->argv[i])) != 0)
-            return err_set(err, ERR_INPUT, "argument %zu of the agent is not UTF-8", i);
+    for (size_t i = 0; list && list[i]; i++) {
+        if (json_array_append_new(array, json_string(list[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
     }
-    snprintf(ticks, sizeof(ticks), "%" PRIu64, meta->start_ticks);
-    root = json_pack("{s:s, s:s, s:O, s:I, s:I, s:i, s:s, s:s}", "dialect", meta->dialect,
-                     "workspace", meta->workspace, "argv", argv, "max_output_bytes",
-                     (json_int_t)meta->max_output_bytes, "started_wall_s",
-                     (json_int_t)meta->started_wall_s, "pid", (int)meta->pid, "start_ticks",
-                     ticks, "boot_id", meta->boot_id);
-    if (!root)
-        return err_set(err, ERR_INPUT, "the workspace's path is not UTF-8");
-    if (fence_spec_pack(&meta->fence, root, err) != 0)
-        return -1;
-    text = json_dumps(root, JSON_COMPACT);
+    return array;
+}
+
+/* Start ticks travel as text: a JSON number may not hold 64 bits. */
+static int put_ticks(json_t *root, const char *key, uint64_t ticks)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%" PRIu64, ticks);
+    return json_object_set_new(root, key, json_string(text));
+}
+
+static json_t *pack(const struct agent_meta *meta)
+{
+    json_t *root = json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:I, s:I, s:I,"
+        " s:s*,"
+        " s:i, s:s, s:b, s:i}",
+        "dialect", meta->dialect, "workspace", meta->workspace, "argv", pack_list(meta->argv),
+        "max_output_bytes", (json_int_t)meta->max_output_bytes, "started_wall_s",
+        (json_int_t)meta->started_wall_s, "first_output_timeout_ms",
+        (json_int_t)meta->first_output_timeout_ms, "idle_timeout_ms",
+        (json_int_t)meta->idle_timeout_ms, "timeout_ms", (json_int_t)meta->timeout_ms,
+        "kill_grace_ms", (json_int_t)meta->kill_grace_ms, "mode", (int)meta->mode, "fence",
+        (int)meta->fence, "fence_read", pack_list(meta->fence_read), "fence_write",
+        pack_list(meta->fence_write), "fence_hidden", pack_list(meta->fence_hidden),
+        "command_size", (json_int_t)meta->command_size, "max_memory_bytes",
+        (json_int_t)meta->max_memory_bytes, "max_processes", (json_int_t)meta->max_processes,
+        "slot_dir", meta->slot_dir, "pid", (int)meta->pid, "boot_id", meta->boot_id,
+        "is_supervised", (int)meta->is_supervised, "agent_pid", (int)meta->agent_pid);
+
+    if (!root || put_ticks(root, "start_ticks", meta->start_ticks) != 0 ||
+        put_ticks(root, "agent_ticks", meta->agent_ticks) != 0) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+int agent_meta_write(const char *run_dir, const struct agent_meta *meta, bool is_durable,
+                     struct err *err)
+{
+    json_auto_t *root = pack(meta);
+    AUTO_FREE char *path = xasprintf("%s/%s", run_dir, AGENT_FILE_META);
+    AUTO_FREE char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+    if (!text)
+        return err_set(err, ERR_INPUT, "an argument or a path of the agent is not UTF-8");
+    if (is_durable)
+        return file_write(path, text, strlen(text), 0600, err);
     return agent_meta_write_file(run_dir, AGENT_FILE_META, text, strlen(text), err);
+}
+
+/* What is no list stays NULL; an item that is no string is refused. */
+static int unpack_list(const json_t *root, const char *key, char ***ret_list, struct err *err)
+{
+    const json_t *array = json_object_get(root, key);
+
+    if (!json_is_array(array))
+        return 0;
+    *ret_list = xcalloc(json_array_size(array) + 1, sizeof(**ret_list));
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *text = json_string_value(json_array_get(array, i));
+
+        if (!text)
+            return err_set(err, ERR_INPUT, "item %zu of %s is not a string", i, key);
+        (*ret_list)[i] = xstrdup(text);
+    }
+    return 0;
+}
+
+static int64_t read_int(const json_t *root, const char *key)
+{
+    return json_integer_value(json_object_get(root, key));
+}
+
+static uint64_t read_ticks(const json_t *root, const char *key)
+{
+    const char *text = json_string_value(json_object_get(root, key));
+
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static void unpack_identity(const json_t *root, struct agent_meta *meta)
+{
+    const char *boot_id = json_string_value(json_object_get(root, "boot_id"));
+
+    meta->pid = (pid_t)read_int(root, "pid");
+    meta->start_ticks = read_ticks(root, "start_ticks");
+    snprintf(meta->boot_id, sizeof(meta->boot_id), "%s", boot_id ? boot_id : "");
+    meta->is_supervised = json_is_true(json_object_get(root, "is_supervised"));
+    meta->agent_pid = (pid_t)read_int(root, "agent_pid");
+    meta->agent_ticks = read_ticks(root, "agent_ticks");
 }
 
 static int unpack(const json_t *root, struct agent_meta *meta, struct err *err)
 {
-    const char *dialect = NULL, *workspace = NULL, *ticks = NULL, *boot_id = NULL;
-    json_t *argv = NULL;
-    json_int_t max_output = 0, started = 0;
-    int pid = 0;
+    const char *dialect = NULL, *workspace = NULL;
     json_error_t why;
 
-    if (json_unpack_ex((json_t *)root, &why, 0, "{s:s, s:s, s:o, s:I, s:I, s:i, s:s, s:s}",
-                       "dialect", &dialect, "workspace", &workspace, "argv", &argv,
-                       "max_output_bytes", &max_output, "started_wall_s", &started, "pid", &pid,
-                       "start_ticks", &ticks, "boot_id", &boot_id) != 0)
+    if (json_unpack_ex((json_t *)root, &why, 0, "{s:s, s:s}", "dialect", &dialect, "workspace",
+                       &workspace) != 0)
         return err_set(err, ERR_INPUT, "%s", why.text);
-    if (json_array_size(argv) == 0)
-        return err_set(err, ERR_INPUT, "no argv");
-    meta->argv = xcalloc(json_array_size(argv) + 1, sizeof(*meta->argv));
-    for (size_t i = 0; i < json_array_size(argv); i++) {
-        const char *text = json_string_value(json_array_get(argv, i));
-
-        if (!text)
-            return err_set(err, ERR_INPUT, "argument %zu is not a string", i);
-        meta->argv[i] = xstrdup(text);
-    }
     meta->dialect = xstrdup(dialect);
     meta->workspace = xstrdup(workspace);
-    meta->max_output_bytes = max_output;
-    meta->started_wall_s = started;
-    meta->pid = (pid_t)pid;
-    meta->start_ticks = strtoull(ticks, NULL, 10);
-    snprintf(meta->boot_id, sizeof(meta->boot_id), "%s", boot_id);
-    return fence_spec_unpack(root, &meta->fence, err);
+    meta->slot_dir = xstrdup_or_null(json_string_value(json_object_get(root, "slot_dir")));
+    meta->max_output_bytes = read_int(root, "max_output_bytes");
+    meta->started_wall_s = read_int(root, "started_wall_s");
+    meta->first_output_timeout_ms = read_int(root, "first_output_timeout_ms");
+    meta->idle_timeout_ms = read_int(root, "idle_timeout_ms");
+    meta->timeout_ms = read_int(root, "timeout_ms");
+    meta->kill_grace_ms = read_int(root, "kill_grace_ms");
+    meta->mode = (enum agent_mode)read_int(root, "mode");
+    meta->fence = (enum agent_fence)read_int(root, "fence");
+    meta->command_size = read_int(root, "command_size");
+    meta->max_memory_bytes = read_int(root, "max_memory_bytes");
+    meta->max_processes = read_int(root, "max_processes");
+    unpack_identity(root, meta);
+    if (unpack_list(root, "argv", &meta->argv, err) != 0 ||
+        unpack_list(root, "fence_read", &meta->fence_read, err) != 0 ||
+        unpack_list(root, "fence_write", &meta->fence_write, err) != 0 ||
+        unpack_list(root, "fence_hidden", &meta->fence_hidden, err) != 0)
+        return -1;
+    if (!meta->argv || !meta->argv[0])
+        return err_set(err, ERR_INPUT, "no argv");
+    return 0;
 }
 
 int agent_meta_read(const char *run_dir, struct agent_meta *ret_meta, struct err *err)

@@ -25,7 +25,7 @@ static const struct pattern {
     { "unknown command", AGENT_BAD_OPTION },
     { "hit your usage limit", AGENT_USAGE_LIMIT },
     { "resource_exhausted", AGENT_OVERLOADED },
-    { "cli-config.json.tmp", AGENT_OVERLOADED }, /* two starts raced; passing, too */
+    { "cli-config.json.tmp", AGENT_CONFIG_RACE },
 };
 
 static const char *const sentences[] = {
@@ -51,6 +51,9 @@ static const char *const sentences[] = {
     [AGENT_USAGE_LIMIT] = "The agent's account has reached its usage limit. Please tell the "
                           "administrator of this bot.",
     [AGENT_OVERLOADED] = "The agent is overloaded at the moment. Please try again in a minute.",
+    [AGENT_CONFIG_RACE] =
+        "The agent stumbled over another one that started at the same moment. "
+        "Please try again.",
     [AGENT_REPORTED_ERROR] = "The agent reported an error. Please try again.",
     [AGENT_NO_RESULT] = "The agent ended without finishing its answer. Please try again.",
     [AGENT_CRASHED] = "The agent crashed. Please try again.",
@@ -73,6 +76,7 @@ const char *agent_outcome_name(enum agent_outcome outcome)
         [AGENT_BAD_OPTION] = "bad_option",
         [AGENT_USAGE_LIMIT] = "usage_limit",
         [AGENT_OVERLOADED] = "overloaded",
+        [AGENT_CONFIG_RACE] = "config_race",
         [AGENT_REPORTED_ERROR] = "reported_error",
         [AGENT_NO_RESULT] = "no_result",
         [AGENT_CRASHED] = "crashed",

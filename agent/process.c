@@ -21,9 +21,14 @@
 
 #define STAT_MAX_BYTES    1024
 #define ENVIRON_MAX_BYTES ((size_t)1024 * 1024)
+/* Of /proc/<pid>/task/<tid>/children. */
+#define CHILDREN_MAX_BYTES ((size_t)1024 * 1024)
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t *watched_pids; /* guarded by registry_lock, as are the next three */
+static struct watched {
+    pid_t pid;
+    bool is_left; /* no run waits for it any more, but it has a right to live */
+} * watched;      /* guarded by registry_lock, as are the next three */
 static size_t watched_count;
 static size_t watched_capacity;
 static unsigned spawning; /* children that are being born and not watched yet */
@@ -197,21 +202,13 @@ static bool is_related(const struct snapshot *all, size_t candidate, pid_t own_s
     return false;
 }
 
-static void find_members(struct snapshot *all, const char *run_id, pid_t leader)
+/* Adds to the members what descends from them or shares a session with them. */
+static void add_relatives(struct snapshot *all)
 {
     pid_t self = getpid();
     pid_t own_session = getsid(0);
     bool has_grown = true;
 
-    for (size_t i = 0; i < all->count; i++) {
-        const struct process_stat *one = &all->items[i];
-
-        if (one->pid == self || one->pid == 1)
-            continue;
-        all->is_member[i] = (leader > 0 && (one->pid == leader || one->group == leader ||
-                                            one->session == leader)) ||
-                            has_mark(one->pid, run_id);
-    }
     while (has_grown) {
         has_grown = false;
         for (size_t i = 0; i < all->count; i++) {
@@ -223,24 +220,82 @@ static void find_members(struct snapshot *all, const char *run_id, pid_t leader)
     }
 }
 
-static void signal_process(const struct process_stat *stat, int signal_number)
+static void find_members(struct snapshot *all, const char *run_id, pid_t leader)
 {
-    AUTO_FD int fd = process_open(stat->pid, stat->start_ticks);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct process_stat *one = &all->items[i];
+
+        if (one->pid == getpid() || one->pid == 1)
+            continue;
+        all->is_member[i] = (leader > 0 && (one->pid == leader || one->group == leader ||
+                                            one->session == leader)) ||
+                            has_mark(one->pid, run_id);
+    }
+    add_relatives(all);
+}
+
+void process_signal_one(pid_t pid, uint64_t start_ticks, int signal_number)
+{
+    AUTO_FD int fd = process_open(pid, start_ticks);
     struct process_stat now;
 
     /* Without a descriptor the pid is looked at once more, which leaves a gap of microseconds.
      */
     if (fd < 0) {
-        if (!process_read_stat(stat->pid, &now) || now.start_ticks != stat->start_ticks)
+        if (!process_read_stat(pid, &now) || now.start_ticks != start_ticks)
             return;
-        kill(stat->pid, signal_number);
+        kill(pid, signal_number);
         if (signal_number == SIGTERM)
-            kill(stat->pid, SIGCONT);
+            kill(pid, SIGCONT);
         return;
     }
     syscall(SYS_pidfd_send_signal, fd, signal_number, NULL, 0U);
     if (signal_number == SIGTERM)
         syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0U);
+}
+
+/* Hidden from /proc, but ours: it stays a zombie until we reap it, so the pid is safe. */
+static size_t signal_hidden_children(const struct snapshot *all, int signal_number)
+{
+    AUTO_BUF struct buf text = { 0 };
+    char path[64];
+    const char *at = NULL;
+    char *end = NULL;
+    size_t alive = 0;
+
+    buf_init(&text, CHILDREN_MAX_BYTES);
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    if (!read_proc(path, &text))
+        return 0;
+    for (at = buf_text(&text);; at = end) {
+        pid_t pid = (pid_t)strtol(at, &end, 10);
+        struct process_stat stat;
+        size_t i = 0;
+
+        if (end == at)
+            return alive;
+        while (i < all->count && all->items[i].pid != pid)
+            i++;
+        if (i < all->count || process_read_stat(pid, &stat))
+            continue; /* seen, or to be seen the next time */
+        alive++;
+        if (signal_number != 0)
+            kill(pid, signal_number);
+    }
+}
+
+static size_t signal_members(const struct snapshot *all, int signal_number)
+{
+    size_t alive = 0;
+
+    for (size_t i = 0; i < all->count; i++) {
+        if (!all->is_member[i] || all->items[i].state == 'Z' || all->items[i].state == 'X')
+            continue;
+        alive++;
+        if (signal_number != 0)
+            process_signal_one(all->items[i].pid, all->items[i].start_ticks, signal_number);
+    }
+    return alive;
 }
 
 size_t process_signal_run(const char *run_id, pid_t leader, int signal_number)
@@ -250,13 +305,22 @@ size_t process_signal_run(const char *run_id, pid_t leader, int signal_number)
 
     snapshot_take(&all);
     find_members(&all, run_id, leader);
-    for (size_t i = 0; i < all.count; i++) {
-        if (!all.is_member[i] || all.items[i].state == 'Z' || all.items[i].state == 'X')
-            continue;
-        alive++;
-        if (signal_number != 0)
-            signal_process(&all.items[i], signal_number);
-    }
+    alive = signal_members(&all, signal_number);
+    snapshot_deinit(&all);
+    return alive;
+}
+
+size_t process_signal_descendants(int signal_number)
+{
+    struct snapshot all = { 0 };
+    size_t alive = 0;
+
+    snapshot_take(&all);
+    for (size_t i = 0; i < all.count; i++)
+        all.is_member[i] = all.items[i].parent == getpid();
+    add_relatives(&all);
+    alive = signal_members(&all, signal_number);
+    alive += signal_hidden_children(&all, signal_number);
     snapshot_deinit(&all);
     return alive;
 }
@@ -265,32 +329,35 @@ static size_t find_watched_locked(pid_t pid)
 {
     size_t i = 0;
 
-    while (i < watched_count && watched_pids[i] != pid)
+    while (i < watched_count && watched[i].pid != pid)
         i++;
     return i;
 }
 
 static void watch_locked(pid_t pid)
 {
-    if (find_watched_locked(pid) < watched_count)
-        return;
-    if (watched_count == watched_capacity) {
-        watched_capacity = watched_capacity ? watched_capacity * 2 : 16;
-        watched_pids = xrealloc(watched_pids, watched_capacity, sizeof(*watched_pids));
+    size_t i = find_watched_locked(pid);
+
+    if (i == watched_count) {
+        if (watched_count == watched_capacity) {
+            watched_capacity = watched_capacity ? watched_capacity * 2 : 16;
+            watched = xrealloc(watched, watched_capacity, sizeof(*watched));
+        }
+        watched_count++;
     }
-    watched_pids[watched_count++] = pid;
+    watched[i] = (struct watched){ .pid = pid };
 }
 
-static void unwatch_locked(pid_t pid)
+static void forget_locked(pid_t pid)
 {
     size_t i = find_watched_locked(pid);
 
     if (i == watched_count)
         return;
-    watched_pids[i] = watched_pids[--watched_count];
+    watched[i] = watched[--watched_count];
     if (watched_count == 0) {
-        free(watched_pids);
-        watched_pids = NULL;
+        free(watched);
+        watched = NULL;
         watched_capacity = 0;
     }
 }
@@ -304,8 +371,12 @@ void process_watch(pid_t pid)
 
 void process_unwatch(pid_t pid)
 {
+    size_t i = 0;
+
     pthread_mutex_lock(&registry_lock);
-    unwatch_locked(pid);
+    i = find_watched_locked(pid);
+    if (i < watched_count)
+        watched[i].is_left = true;
     pthread_mutex_unlock(&registry_lock);
 }
 
@@ -353,7 +424,7 @@ void process_reap(pid_t pid)
 
     pthread_mutex_lock(&registry_lock);
     waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
-    unwatch_locked(pid);
+    forget_locked(pid);
     pthread_mutex_unlock(&registry_lock);
 }
 
@@ -362,11 +433,15 @@ static bool reap_orphan(pid_t pid)
 {
     siginfo_t info;
     bool is_orphan = false;
+    size_t i = 0;
 
     pthread_mutex_lock(&registry_lock);
-    is_orphan = spawning == 0 && find_watched_locked(pid) == watched_count;
-    if (is_orphan)
+    i = find_watched_locked(pid);
+    is_orphan = spawning == 0 && (i == watched_count || watched[i].is_left);
+    if (is_orphan) {
         waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
+        forget_locked(pid);
+    }
     pthread_mutex_unlock(&registry_lock);
     return is_orphan;
 }
@@ -396,6 +471,24 @@ void agent_reap_orphans(void)
             reap_orphan(all.items[i].pid);
     }
     snapshot_deinit(&all);
+}
+
+size_t process_kill_strays(void)
+{
+    struct snapshot all = { 0 };
+    size_t alive = 0;
+
+    /* The lock keeps what is being born out: it is watched before anybody else gets here. */
+    pthread_mutex_lock(&registry_lock);
+    snapshot_take(&all);
+    for (size_t i = 0; i < all.count && spawning == 0; i++)
+        all.is_member[i] = all.items[i].parent == getpid() &&
+                           find_watched_locked(all.items[i].pid) == watched_count;
+    add_relatives(&all);
+    alive = signal_members(&all, SIGKILL);
+    pthread_mutex_unlock(&registry_lock);
+    snapshot_deinit(&all);
+    return alive;
 }
 
 int agent_become_subreaper(struct err *err)

@@ -98,6 +98,7 @@ enum agent_outcome {
     AGENT_BAD_OPTION, /* the command line is not what this agent takes */
     AGENT_USAGE_LIMIT,
     AGENT_OVERLOADED,     /* resource_exhausted: passing */
+    AGENT_CONFIG_RACE,    /* two starts met in the agent's own configuration: passing */
     AGENT_REPORTED_ERROR, /* a result with is_error */
     AGENT_NO_RESULT,      /* exited without a result, whatever its status */
     AGENT_CRASHED,        /* by a signal */

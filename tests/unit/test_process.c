@@ -223,7 +223,7 @@ static void meta_comes_back_as_it_was_written(void **state)
     assert_non_null(mkdtemp(directory));
     CHECK_INT(agent_meta_read(directory, &back, &err), -1, "absent");
     CHECK_INT(err.kind, ERR_INPUT, "absent");
-    assert_int_equal(agent_meta_write(directory, &meta, &err), 0);
+    assert_int_equal(agent_meta_write(directory, &meta, false, &err), 0);
     assert_int_equal(agent_meta_read(directory, &back, &err), 0);
     CHECK_TEXT(back.argv[2], "caf\xc3\xa9", "argv");
     CHECK_INT(back.argv[3] == NULL, 1, "argv ends");

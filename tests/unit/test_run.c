@@ -244,7 +244,7 @@ static void scenarios_end_as_they_should(void **state)
         { "limit init=1", AGENT_USAGE_LIMIT, false, "" },
         { "exhausted", AGENT_OVERLOADED, false, "" },
         { "exhausted init=1", AGENT_OVERLOADED, false, "" },
-        { "race", AGENT_OVERLOADED, false, "" },
+        { "race", AGENT_CONFIG_RACE, false, "" },
         { "flaky", AGENT_OVERLOADED, false, "" },
         { "noresult1", AGENT_NO_RESULT, true, "A partial answer" },
         { "noresult0", AGENT_NO_RESULT, true, "A partial answer" },

@@ -1,0 +1,359 @@
+#include "agent/fence.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/fence_cgroup.h"
+#include "agent/fence_landlock.h"
+#include "agent/fence_limits.h"
+#include "agent/fence_net.h"
+#include "agent/fence_rules.h"
+#include "agent/fence_seccomp.h"
+#include "agent/meta.h"
+#include "agent/run_dir.h"
+#include "base/alloc.h"
+
+#define MISSING_MAX_BYTES 4096
+#define DISK_ENTRIES_MAX  100000 /* files that are looked at; a run with more has enough */
+#define DISK_DEPTH_MAX    64
+#define GUARDED_MAX       4
+
+struct fence {
+    const struct agent_meta *meta;
+    char *run_dir;
+    struct fence_features features;
+    int ruleset; /* -1: none */
+    struct fence_filter filter;
+    struct fence_group group;
+    int64_t slot_bytes; /* in the slot before this run */
+};
+
+/* --- what there is ---------------------------------------------------------------------- */
+
+static void probe_groups(struct fence_features *features, const struct fence_cgroups *cgroups)
+{
+    for (size_t i = 0; i < cgroups->count; i++) {
+        features->has_memory_limit |= cgroups->trees[i].has_memory;
+        features->has_process_limit |= cgroups->trees[i].has_pids;
+        features->has_group_kill |= cgroups->trees[i].is_unified;
+    }
+}
+
+void fence_probe(struct fence_features *ret_features)
+{
+    struct fence_cgroups cgroups;
+
+    *ret_features = (struct fence_features){
+        .landlock_abi = fence_landlock_abi(),
+        .has_seccomp = fence_seccomp_is_there(),
+        .has_connect_watch = fence_net_is_there(),
+    };
+    fence_cgroup_find(&cgroups);
+    probe_groups(ret_features, &cgroups);
+}
+
+bool fence_missing(const struct fence_features *features, struct buf *out)
+{
+    if (features->landlock_abi == 0)
+        buf_append_text(out, "Landlock: agents can read and change what the daemon's user can; "
+                             "mend: Linux 5.19 or newer, with landlock in the kernel's lsm= "
+                             "list and not forbidden by a container's seccomp profile\n");
+    else if (features->landlock_abi < FENCE_LANDLOCK_SCOPE_ABI)
+        buf_append_text(out, "signals and abstract sockets: only the processes that are known "
+                             "are guarded; mend: Linux 6.12 or newer\n");
+    if (!features->has_seccomp)
+        buf_append_text(out, "seccomp: system calls are not filtered; mend: a kernel with "
+                             "CONFIG_SECCOMP_FILTER\n");
+    if (!features->has_connect_watch)
+        buf_append_text(out, "the metadata address of the host: agents can reach it; mend: "
+                             "Linux 5.19 or newer and kernel.yama.ptrace_scope below 2, or "
+                             "require IMDSv2 with a hop limit of 1 and no role\n");
+    if (!features->has_memory_limit)
+        buf_append_text(out, "memory: agent.max_memory has no effect; mend: Delegate=yes in "
+                             "the systemd unit, on a host with cgroup v2\n");
+    if (!features->has_process_limit)
+        buf_append_text(out, "processes: agent.max_processes counts all of the user's; mend: "
+                             "as for memory\n");
+    return features->landlock_abi == 0 || !features->has_seccomp;
+}
+
+/* --- in the supervisor ------------------------------------------------------------------ */
+
+static void add_guarded(pid_t *guarded, size_t *count, pid_t pid)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (guarded[i] == pid)
+            return;
+    }
+    if (pid > 0)
+        guarded[(*count)++] = pid;
+}
+
+static int make_filter(struct fence *fence, struct err *err)
+{
+    pid_t guarded[GUARDED_MAX];
+    struct fence_seccomp_options options = {
+        .landlock_abi = fence->features.landlock_abi,
+        .watches_connect = fence->features.has_connect_watch,
+        .guarded = guarded,
+    };
+
+    add_guarded(guarded, &options.guarded_count, getpid());
+    add_guarded(guarded, &options.guarded_count, getpgrp());
+    add_guarded(guarded, &options.guarded_count, getppid());
+    add_guarded(guarded, &options.guarded_count, getpgid(getppid()));
+    return fence_seccomp_make(&options, &fence->filter, err);
+}
+
+static int make_ruleset(struct fence *fence, struct err *err)
+{
+    struct fence_rules rules;
+
+    fence_rules_init(&rules, fence->meta, fence->run_dir);
+    fence->ruleset = fence_landlock_new(fence->features.landlock_abi, &rules, err);
+    fence_rules_deinit(&rules);
+    return fence->ruleset < 0 ? -1 : 0;
+}
+
+static void make_group(struct fence *fence)
+{
+    struct fence_cgroups cgroups;
+    const char *run_id = strrchr(fence->run_dir, '/');
+
+    fence_cgroup_find(&cgroups);
+    fence_group_make(&cgroups, run_id ? run_id + 1 : fence->run_dir,
+                     fence->meta->max_memory_bytes, fence->meta->max_processes, &fence->group);
+    fence->features.has_memory_limit = fence->features.has_process_limit = false;
+    probe_groups(&fence->features, &fence->group.cgroups);
+}
+
+/* The essential parts, where the configuration insists on them. */
+static int check_features(const struct fence *fence, struct err *err)
+{
+    AUTO_BUF struct buf missing = { 0 };
+
+    buf_init(&missing, MISSING_MAX_BYTES);
+    if (!fence_missing(&fence->features, &missing) || fence->meta->fence != AGENT_FENCE_ON)
+        return 0;
+    return err_set(err, ERR_INPUT, "agent.fence is on, and this host lacks %s",
+                   buf_text(&missing));
+}
+
+static int make_parts(struct fence *fence, struct err *err)
+{
+    if (check_features(fence, err) != 0)
+        return -1;
+    make_group(fence);
+    /* Behind the group, which may take a right to make. */
+    if (fence_drop_capabilities() != 0)
+        return err_set_errno(err, ERR_SYSTEM, "give up capabilities");
+    if (fence->features.landlock_abi > 0 && make_ruleset(fence, err) != 0)
+        return -1;
+    return fence->features.has_seccomp ? make_filter(fence, err) : 0;
+}
+
+static int64_t bytes_below(int directory, int depth, int *entries_left);
+
+int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
+                       const struct fence_features *features, struct fence **ret_fence,
+                       struct err *err)
+{
+    struct fence *fence = xcalloc(1, sizeof(*fence));
+
+    fence->meta = meta;
+    fence->run_dir = xstrdup(run_dir);
+    fence->ruleset = -1;
+    fence->features = *features;
+    if (meta->slot_dir) {
+        int entries_left = DISK_ENTRIES_MAX;
+
+        fence->slot_bytes = bytes_below(
+            open(meta->slot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, &entries_left);
+    }
+    if (meta->fence != AGENT_FENCE_OFF && make_parts(fence, err) != 0) {
+        fence_release(fence);
+        return -1;
+    }
+    *ret_fence = fence;
+    return 0;
+}
+
+int fence_prepare(const struct agent_meta *meta, const char *run_dir, struct fence **ret_fence,
+                  struct err *err)
+{
+    struct fence_features features;
+
+    fence_probe(&features);
+    return fence_prepare_with(meta, run_dir, &features, ret_fence, err);
+}
+
+void fence_serve(int notify_fd)
+{
+    fence_net_serve(notify_fd);
+}
+
+void fence_free(struct fence *fence)
+{
+    if (!fence)
+        return;
+    if (fence->ruleset >= 0)
+        close(fence->ruleset);
+    fence_filter_deinit(&fence->filter);
+    free(fence->run_dir);
+    free(fence);
+}
+
+void fence_release(struct fence *fence)
+{
+    if (fence)
+        fence_group_release(&fence->group);
+    fence_free(fence);
+}
+
+/* --- in the child ----------------------------------------------------------------------- */
+
+static void reset_signals(void)
+{
+    struct sigaction standard = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+static int open_as(const char *run_dir, const char *name, int flags, int target)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s", run_dir, name);
+    int fd = open(path, flags, 0600);
+
+    if (fd < 0)
+        return -1;
+    if (fd == target)
+        return 0;
+    if (dup2(fd, target) < 0) {
+        close(fd);
+        return -1;
+    }
+    close(fd);
+    return 0;
+}
+
+static int open_streams(const char *run_dir)
+{
+    const int append = O_WRONLY | O_CREAT | O_APPEND;
+
+    if (open_as(run_dir, AGENT_FILE_PROMPT, O_RDONLY, STDIN_FILENO) != 0 ||
+        open_as(run_dir, AGENT_FILE_OUTPUT, append, STDOUT_FILENO) != 0 ||
+        open_as(run_dir, AGENT_FILE_ERRORS, append, STDERR_FILENO) != 0)
+        return -1;
+    return 0;
+}
+
+/* What every agent gets, with a fence or without: the step that failed, or NULL. */
+static const char *enter_basics(const struct fence *fence)
+{
+    umask(077);
+    reset_signals();
+    if (getsid(0) != getpid() && setsid() < 0)
+        return "session";
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return "privileges";
+    fence_offer_to_oom_killer();
+    if (fence_limit_resources(fence->meta->max_output_bytes) != 0)
+        return "limits";
+    if (open_streams(fence->run_dir) != 0)
+        return "streams";
+    if (chdir(fence->meta->workspace) != 0)
+        return "workspace";
+    return NULL;
+}
+
+/* In this order: Landlock's own calls pass the filter, but who may not make a system call is
+ * found out last. */
+static const char *enter_parts(const struct fence *fence, int *ret_notify_fd)
+{
+    if (fence_group_enter(&fence->group) != 0)
+        return "group";
+    if (fence->meta->max_processes > 0 && !fence->features.has_process_limit &&
+        fence_limit_processes(fence->meta->max_processes) != 0)
+        return "processes";
+    if (fence->ruleset >= 0 &&
+        fence_landlock_enter(fence->ruleset, fence->features.landlock_abi) != 0)
+        return "landlock";
+    if (fence->filter.program && fence_seccomp_enter(&fence->filter, ret_notify_fd) != 0)
+        return "seccomp";
+    return NULL;
+}
+
+int fence_enter(const struct fence *fence, int *ret_notify_fd, const char **ret_step,
+                struct err *err)
+{
+    char text[128];
+
+    *ret_notify_fd = -1;
+    *ret_step = enter_basics(fence);
+    if (!*ret_step && fence->meta->fence != AGENT_FENCE_OFF)
+        *ret_step = enter_parts(fence, ret_notify_fd);
+    if (!*ret_step)
+        return 0;
+    return err_set(err, ERR_SYSTEM, "%s", err_errno_text(errno, text, sizeof(text)));
+}
+
+/* --- the disk --------------------------------------------------------------------------- */
+
+/* What the files below take on the disk; adopts the descriptor. Links are not followed. */
+static int64_t bytes_below(int directory, int depth, int *entries_left)
+{
+    DIR *listing = directory >= 0 ? fdopendir(directory) : NULL;
+    const struct dirent *entry = NULL;
+    int64_t bytes = 0;
+
+    if (!listing && directory >= 0)
+        close(directory);
+    while (listing && *entries_left > 0 &&
+           (entry = readdir(listing)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
+        struct stat info;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        (*entries_left)--;
+        bytes += (int64_t)info.st_blocks * 512;
+        if (S_ISDIR(info.st_mode) && depth < DISK_DEPTH_MAX)
+            bytes += bytes_below(openat(dirfd(listing), entry->d_name,
+                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                                 depth + 1, entries_left);
+    }
+    if (listing)
+        closedir(listing);
+    return bytes;
+}
+
+static int64_t bytes_in(const char *directory, const char *name, int *entries_left)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s", directory, name);
+
+    return bytes_below(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0,
+                       entries_left);
+}
+
+bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes)
+{
+    int entries_left = DISK_ENTRIES_MAX;
+    int64_t bytes = bytes_in(fence->run_dir, RUN_DIR_TMP, &entries_left) +
+                    bytes_in(fence->run_dir, RUN_DIR_OUTBOX, &entries_left);
+
+    if (fence->meta->slot_dir)
+        bytes += bytes_in(fence->meta->slot_dir, ".", &entries_left) - fence->slot_bytes;
+    *ret_bytes = bytes;
+    return entries_left > 0 && bytes <= FENCE_DISK_OUTPUTS * fence->meta->max_output_bytes;
+}

@@ -1,0 +1,47 @@
+/*
+ * supervise.h - the parent of an agent: sees to it that all of a run ends and that its end is
+ * known, whether or not a daemon watches.
+ *
+ * It is the subreaper of everything the agent starts, so what leaves its session, its parents
+ * and its environment behind comes to it and is found, ended and reaped. The time limits of
+ * meta.json hold here, too, a second late: a daemon that watches knows more (events, not only
+ * bytes) and decides first.
+ *
+ *   RUNNING -> ENDING (TERM to all, grace, STOP and KILL to all) -> exit.json -> exit
+ *
+ * SIGTERM means: end the run. The agent's own end leads there as well, with a short grace for
+ * what it left behind. When the supervisor is killed the kernel kills the agent with it, and
+ * the daemon ends the rest (process.h).
+ *
+ * Threads: a process of its own, which has one.
+ */
+#ifndef AGENT_SUPERVISE_H
+#define AGENT_SUPERVISE_H
+
+#include <sys/types.h>
+
+#include "agent/meta.h"
+
+/* A message from the child over the channel: which step failed before the exec. */
+struct supervise_failure {
+    char step[64];
+    char text[256];
+};
+
+/* What to set up before the fork. Signals stay blocked: they are read from a descriptor. */
+struct fence;
+struct supervisor;
+struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *meta,
+                                  struct fence *fence);
+
+/*
+ * Until no process of the run is left. `channel` is this end of the socket to the child (its
+ * end closes with the exec): failures and the fence's descriptor come from there. Adopts the
+ * channel, frees the supervisor and releases the fence.
+ */
+void supervisor_run(struct supervisor *supervisor, pid_t agent, int channel);
+
+/* Writes RUN_DIR/launch.err. */
+void supervise_report(const char *run_dir, const char *step, const char *text);
+
+#endif
