@@ -152,7 +152,7 @@ static int make_parts(struct fence *fence, struct err *err)
         return -1;
     make_group(fence);
     /* Behind the group, which may take a right to make. */
-    if (fence_drop_capabilities() != 0)
+    if (fence_set_capabilities_aside() != 0)
         return err_set_errno(err, ERR_SYSTEM, "give up capabilities");
     if (fence->features.landlock_abi > 0 && make_ruleset(fence, err) != 0)
         return -1;
@@ -212,8 +212,11 @@ void fence_free(struct fence *fence)
 
 void fence_release(struct fence *fence)
 {
-    if (fence)
+    if (fence && fence->group.cgroups.count > 0) {
+        fence_use_capabilities(true);
         fence_group_release(&fence->group);
+        fence_use_capabilities(false);
+    }
     fence_free(fence);
 }
 
@@ -281,6 +284,8 @@ static const char *enter_basics(const struct fence *fence)
  * found out last. */
 static const char *enter_parts(const struct fence *fence, int *ret_notify_fd)
 {
+    if (fence_drop_capabilities() != 0)
+        return "capabilities";
     if (fence_group_enter(&fence->group) != 0)
         return "group";
     if (fence->meta->max_processes > 0 && !fence->features.has_process_limit &&

@@ -51,8 +51,8 @@ struct fence;
 
 /*
  * In the supervisor, before the fork and before it has threads; it has no capabilities
- * afterwards. `run_dir` is absolute and physical. -1, nothing is left then: the fence is `on`
- * and an essential part is missing (ERR_INPUT; the message names it and the mend), or
+ * in force afterwards. `run_dir` is absolute and physical. -1, nothing is left then: the fence
+ * is `on` and an essential part is missing (ERR_INPUT; the message names it and the mend), or
  * something could not be made (ERR_SYSTEM).
  */
 int fence_prepare(const struct agent_meta *meta, const char *run_dir, struct fence **ret_fence,

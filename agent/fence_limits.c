@@ -32,22 +32,58 @@ static int drop_bounding_set(void)
     }
 }
 
-int fence_drop_capabilities(void)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+struct capabilities {
+    struct __user_cap_header_struct header;
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+};
 
-    memset(sets, 0, sizeof(sets));
-    if (syscall(SYS_capget, &header, sets) != 0)
+static int get_capabilities(struct capabilities *capabilities)
+{
+    memset(capabilities, 0, sizeof(*capabilities));
+    capabilities->header.version = _LINUX_CAPABILITY_VERSION_3;
+    return (int)syscall(SYS_capget, &capabilities->header, capabilities->sets);
+}
+
+/* Keeps those of the first set that `kept` names, as permitted ones that are not in force. */
+static int keep_capabilities(struct capabilities *capabilities, unsigned kept)
+{
+    unsigned permitted = capabilities->sets[0].permitted & kept;
+
+    memset(capabilities->sets, 0, sizeof(capabilities->sets));
+    capabilities->sets[0].permitted = permitted;
+    return (int)syscall(SYS_capset, &capabilities->header, capabilities->sets);
+}
+
+int fence_set_capabilities_aside(void)
+{
+    struct capabilities capabilities;
+
+    if (get_capabilities(&capabilities) != 0)
         return -1;
     /* Who may not change the bounding set has nothing that it could bound: without privileges
      * nothing is gained by an exec. */
-    if ((sets[0].effective & (1U << CAP_SETPCAP)) && drop_bounding_set() != 0)
+    if ((capabilities.sets[0].effective & (1U << CAP_SETPCAP)) && drop_bounding_set() != 0)
         return -1;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
         return -1;
-    memset(sets, 0, sizeof(sets));
-    return (int)syscall(SYS_capset, &header, sets);
+    return keep_capabilities(&capabilities, 1U << CAP_DAC_OVERRIDE);
+}
+
+void fence_use_capabilities(bool are_used)
+{
+    struct capabilities capabilities;
+
+    if (get_capabilities(&capabilities) != 0 || capabilities.sets[0].permitted == 0)
+        return;
+    capabilities.sets[0].effective = are_used ? capabilities.sets[0].permitted : 0;
+    syscall(SYS_capset, &capabilities.header, capabilities.sets);
+}
+
+int fence_drop_capabilities(void)
+{
+    struct capabilities capabilities;
+
+    return get_capabilities(&capabilities) == 0 ? keep_capabilities(&capabilities, 0) : -1;
 }
 
 static int set_limit(int which, rlim_t value)

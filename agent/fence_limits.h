@@ -7,13 +7,19 @@
 #ifndef AGENT_FENCE_LIMITS_H
 #define AGENT_FENCE_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Gives up every capability for good, also for what root executes later: none is in the
- * bounding set any more. -1 with errno.
+ * For a supervisor that root started: gives up every capability for good, also for what is
+ * executed later (none is in the bounding set any more), except the one by which root removes
+ * a control group from a directory without write bits. That one is out of force but between
+ * two calls of fence_use_capabilities(). -1 with errno.
  */
-int fence_drop_capabilities(void);
+int fence_set_capabilities_aside(void);
+void fence_use_capabilities(bool are_used);
+
+int fence_drop_capabilities(void); /* the child: that one, too. -1 with errno. */
 
 /* No core dumps, no larger files, a bounded number of descriptors. A limit that is tighter
  * already stays. -1 with errno. */

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "agent/environment.h"
+#include "agent/fence_cgroup.h"
 #include "agent/meta.h"
 #include "agent/outcome.h"
 #include "agent/process.h"
@@ -241,6 +242,7 @@ void run_finish(struct agent_run *run, int64_t now_ms)
     if (run->leader > 0)
         process_reap(run->leader);
     agent_reap_orphans();
+    fence_group_release_run(run->id); /* its supervisor does, unless it was killed */
     run->state = ENDED;
 }
 
