@@ -162,7 +162,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 
 fuzzers: $(FUZZERS)
 
-.PHONY: demo bench bench-recall bench-tokens storm clients programs
+.PHONY: demo bench bench-recall bench-tokens storm soak clients programs
 demo: ## watch a conversation: a Slack on loopback, the daemon, an agent
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) programs $(DEMO)
@@ -176,6 +176,11 @@ storm: ## kill a process that commits turns 200 times, and look for every one of
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) $B/tests/unit/test_storm
 	@STORM_ROUNDS=$${STORM_ROUNDS:-200} $B/tests/unit/test_storm
+
+soak: ## kill the daemon and its agents at random in SOAK_RUNS (500) runs, and look for each answer
+	@scripts/install-deps
+	@$(MAKE) $(AGAIN) programs $B/tests/scenario/test_soak
+	@SOAK_RUNS=$${SOAK_RUNS:-500} $B/tests/scenario/test_soak
 
 bench-recall: ## measure what contexts recall: DATA=FILE, see tests/bench/README.md
 	@scripts/install-deps

@@ -37,7 +37,10 @@ static int spawn(const char *program, const struct dialect_argv *argv,
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    char **environment = agent_environment_build(env_names, mark, NULL, program);
+    const struct agent_environment wanted = { .names = env_names,
+                                              .run_id = mark,
+                                              .program = program };
+    char **environment = agent_environment_build(&wanted);
     int rc = 0;
 
     sigemptyset(&none);
@@ -79,8 +82,8 @@ static bool wait_for_end(pid_t pid, const char *mark, int output_fd, siginfo_t *
     return has_ended;
 }
 
-/* Runs the command with one argument more; 0 only when it exited with status 0. */
-static int ask(const char *program, const char *const *command, const char *argument,
+/* Runs the command with these words behind it; 0 only when it exited with status 0. */
+static int ask(const char *program, const char *const *command, const char *const *words,
                const char *const *env_names, struct buf *ret_output, struct err *err)
 {
     struct dialect_argv argv = { 0 };
@@ -95,14 +98,14 @@ static int ask(const char *program, const char *const *command, const char *argu
         return err_set_errno(err, ERR_SYSTEM, "make a file for its output");
     for (size_t i = 0; command[i]; i++)
         dialect_argv_add(&argv, command[i]);
-    dialect_argv_add(&argv, argument);
+    dialect_argv_add_all(&argv, words);
     random_uuid(mark);
     rc = spawn(program, &argv, env_names, mark, fd, &pid, err);
     agent_environment_free(argv.items);
     if (rc != 0)
         return -1;
     if (!wait_for_end(pid, mark, fd, &status))
-        return err_set(err, ERR_TEMP, "\"%s %s\" did not end within %d s", program, argument,
+        return err_set(err, ERR_TEMP, "\"%s %s\" did not end within %d s", program, words[0],
                        CHECK_TIMEOUT_MS / 1000);
     for (off_t at = 0; ret_output->len < CHECK_OUTPUT_BYTES;) {
         ssize_t got = pread(fd, bytes, sizeof(bytes), at);
@@ -114,7 +117,7 @@ static int ask(const char *program, const char *const *command, const char *argu
     }
     if (status.si_code == CLD_EXITED && status.si_status == 0)
         return 0;
-    return err_set(err, ERR_REMOTE, "\"%s %s\" failed with %s %d", program, argument,
+    return err_set(err, ERR_REMOTE, "\"%s %s\" failed with %s %d", program, words[0],
                    status.si_code == CLD_EXITED ? "status" : "signal", status.si_status);
 }
 
@@ -131,7 +134,9 @@ enum agent_check agent_check_command(const char *const *command, enum agent_dial
                                      const char *const *env_names, struct buf *ret_detail)
 {
     AUTO_FREE char *program = agent_environment_find(command[0]);
-    const char *login_check = dialect_get(dialect)->login_check;
+    static const char *const version_words[] = { "--version", NULL };
+    const struct dialect *row = dialect_get(dialect);
+    bool has_key = row->login_variable && agent_environment_get(row->login_variable);
     AUTO_BUF struct buf version = { 0 };
     AUTO_BUF struct buf login = { 0 };
     struct err err = { 0 };
@@ -142,12 +147,13 @@ enum agent_check agent_check_command(const char *const *command, enum agent_dial
         buf_printf(ret_detail, "%s is not a program in PATH", command[0]);
         return AGENT_CHECK_NOT_FOUND;
     }
-    if (!login_check) {
+    if (!row->has_version) {
         buf_append_text(ret_detail, program);
         return AGENT_CHECK_OK;
     }
-    if (ask(program, command, "--version", env_names, &version, &err) != 0 ||
-        ask(program, command, login_check, env_names, &login, &err) != 0) {
+    if (ask(program, command, version_words, env_names, &version, &err) != 0 ||
+        (row->login_check && !has_key &&
+         ask(program, command, row->login_check, env_names, &login, &err) != 0)) {
         const struct buf *said = login.len > 0 ? &login : &version;
 
         buf_printf(ret_detail, "%s: ", err.message);

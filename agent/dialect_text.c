@@ -50,7 +50,6 @@ const struct dialect dialect_text = {
     .name = "text",
     .has_lines = false,
     .ends_by_exit = true,
-    .login_check = NULL,
     .append_arguments = append_arguments,
     .new_state = new_state,
     .free_state = free,

@@ -8,6 +8,7 @@
 
 #include "agent/process.h"
 #include "agent/run_dir.h"
+#include "agent/slot.h"
 #include "base/alloc.h"
 
 #define LOG_MODULE "agent.environment"
@@ -109,24 +110,42 @@ static void set_path(struct list *list, const char *program)
     set(list, "PATH", path);
 }
 
-char **agent_environment_build(const char *const *names, const char *run_id,
-                               const char *run_dir, const char *program)
+/* Each "NAME=value" of the slot goes before ours of the same name. */
+static void set_slot(struct list *list, const char *slot_dir, const char *const *names)
+{
+    AUTO_FREE char **ours = agent_slot_environment(slot_dir, names);
+
+    for (size_t i = 0; ours[i]; i++) {
+        char *equals = strchr(ours[i], '=');
+
+        *equals = '\0';
+        set(list, ours[i], equals + 1);
+    }
+}
+
+static void set_run(struct list *list, const char *run_dir)
+{
+    AUTO_FREE char *temporary = xasprintf("%s/" RUN_DIR_TMP, run_dir);
+    AUTO_FREE char *outbox = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
+
+    set(list, "TMPDIR", temporary);
+    set(list, "THREADKEEPER_OUTBOX", outbox);
+}
+
+char **agent_environment_build(const struct agent_environment *wanted)
 {
     struct list list = { 0 };
+    const char *const *names = wanted->names;
 
-    set(&list, PROCESS_MARK, run_id); /* first: nobody can name it away */
-    set_path(&list, program);
+    set(&list, PROCESS_MARK, wanted->run_id); /* first: nobody can name it away */
+    set_path(&list, wanted->program);
     set(&list, "LANG", "C.UTF-8");
     set(&list, "LC_ALL", "C.UTF-8");
     set(&list, "TERM", "dumb");
     set(&list, "NO_COLOR", "1");
-    if (run_dir) {
-        AUTO_FREE char *temporary = xasprintf("%s/" RUN_DIR_TMP, run_dir);
-        AUTO_FREE char *outbox = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
-
-        set(&list, "TMPDIR", temporary);
-        set(&list, "THREADKEEPER_OUTBOX", outbox);
-    }
+    if (wanted->run_dir)
+        set_run(&list, wanted->run_dir);
+    set_slot(&list, wanted->slot_dir, names);
     for (size_t i = 0; i < ARRAY_LEN(handed_on); i++)
         hand_on(&list, handed_on[i]);
     for (size_t i = 0; names && names[i]; i++) {

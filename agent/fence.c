@@ -3,10 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +24,10 @@
 #define MISSING_MAX_BYTES 4096
 #define DISK_ENTRIES_MAX  100000 /* files that are looked at; a run with more has enough */
 #define DISK_DEPTH_MAX    64
+#define FIRST_FD          3 /* behind the streams */
 #define GUARDED_MAX       4
+
+enum { OURS, THEIRS };
 
 struct fence {
     const struct agent_meta *meta;
@@ -31,6 +35,8 @@ struct fence {
     struct fence_features features;
     int ruleset; /* -1: none */
     struct fence_filter filter;
+    int channel[2]; /* to the child, for the listener */
+    int listener;
     struct fence_group group;
     int64_t slot_bytes; /* in the slot before this run */
 };
@@ -129,7 +135,8 @@ static void make_group(struct fence *fence)
 
     fence_cgroup_find(&cgroups);
     fence_group_make(&cgroups, run_id ? run_id + 1 : fence->run_dir,
-                     fence->meta->max_memory_bytes, fence->meta->max_processes, &fence->group);
+                     fence->meta->fence.max_memory_bytes, fence->meta->fence.max_processes,
+                     &fence->group);
     fence->features.has_memory_limit = fence->features.has_process_limit = false;
     probe_groups(&fence->features, &fence->group.cgroups);
 }
@@ -140,7 +147,8 @@ static int check_features(const struct fence *fence, struct err *err)
     AUTO_BUF struct buf missing = { 0 };
 
     buf_init(&missing, MISSING_MAX_BYTES);
-    if (!fence_missing(&fence->features, &missing) || fence->meta->fence != AGENT_FENCE_ON)
+    if (!fence_missing(&fence->features, &missing) ||
+        fence->meta->fence.fence != AGENT_FENCE_ON)
         return 0;
     return err_set(err, ERR_INPUT, "agent.fence is on, and this host lacks %s",
                    buf_text(&missing));
@@ -156,7 +164,12 @@ static int make_parts(struct fence *fence, struct err *err)
         return err_set_errno(err, ERR_SYSTEM, "give up capabilities");
     if (fence->features.landlock_abi > 0 && make_ruleset(fence, err) != 0)
         return -1;
-    return fence->features.has_seccomp ? make_filter(fence, err) : 0;
+    if (!fence->features.has_seccomp)
+        return 0;
+    if (fence->features.has_connect_watch &&
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fence->channel) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "make a channel");
+    return make_filter(fence, err);
 }
 
 static int64_t bytes_below(int directory, int depth, int *entries_left);
@@ -169,15 +182,15 @@ int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
 
     fence->meta = meta;
     fence->run_dir = xstrdup(run_dir);
-    fence->ruleset = -1;
+    fence->ruleset = fence->channel[OURS] = fence->channel[THEIRS] = fence->listener = -1;
     fence->features = *features;
-    if (meta->slot_dir) {
+    if (meta->fence.slot_dir) {
         int entries_left = DISK_ENTRIES_MAX;
 
         fence->slot_bytes = bytes_below(
-            open(meta->slot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, &entries_left);
+            open(meta->fence.slot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, &entries_left);
     }
-    if (meta->fence != AGENT_FENCE_OFF && make_parts(fence, err) != 0) {
+    if (meta->fence.fence != AGENT_FENCE_OFF && make_parts(fence, err) != 0) {
         fence_release(fence);
         return -1;
     }
@@ -194,17 +207,57 @@ int fence_prepare(const struct agent_meta *meta, const char *run_dir, struct fen
     return fence_prepare_with(meta, run_dir, &features, ret_fence, err);
 }
 
-void fence_serve(int notify_fd)
+int fence_notify_fd(const struct fence *fence)
 {
-    fence_net_serve(notify_fd);
+    return fence->listener >= 0 ? fence->listener : fence->channel[OURS];
 }
 
-void fence_free(struct fence *fence)
+static void close_fd(int *fd)
 {
-    if (!fence)
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* What the child sent: the listener, unless it ended before. */
+static void take_listener(struct fence *fence)
+{
+    char byte = 0;
+    struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = { .msg_iov = &data,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof(control) };
+    ssize_t got = recvmsg(fence->channel[OURS], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (fence->ruleset >= 0)
-        close(fence->ruleset);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fence->listener, CMSG_DATA(header), sizeof(int));
+    close_fd(&fence->channel[OURS]);
+}
+
+void fence_serve(struct fence *fence)
+{
+    close_fd(&fence->channel[THEIRS]); /* after the fork it is the child's alone */
+    if (fence->listener < 0)
+        take_listener(fence);
+    else if (!fence_net_serve(fence->listener))
+        close_fd(&fence->listener);
+}
+
+static void delete_fence(struct fence *fence)
+{
+    close_fd(&fence->ruleset);
+    close_fd(&fence->channel[OURS]);
+    close_fd(&fence->channel[THEIRS]);
+    close_fd(&fence->listener);
     fence_filter_deinit(&fence->filter);
     free(fence->run_dir);
     free(fence);
@@ -212,105 +265,91 @@ void fence_free(struct fence *fence)
 
 void fence_release(struct fence *fence)
 {
-    if (fence && fence->group.cgroups.count > 0) {
+    if (!fence)
+        return;
+    if (fence->group.cgroups.count > 0) {
         fence_use_capabilities(true);
         fence_group_release(&fence->group);
         fence_use_capabilities(false);
     }
-    fence_free(fence);
+    delete_fence(fence);
 }
 
 /* --- in the child ----------------------------------------------------------------------- */
 
-static void reset_signals(void)
+/* One byte goes with it: a message of ancillary data alone is none. */
+static int send_listener(const struct fence *fence, int listener)
 {
-    struct sigaction standard = { .sa_handler = SIG_DFL };
-    sigset_t none;
+    char byte = 0;
+    struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = { .msg_iov = &data,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof(control) };
+    struct cmsghdr *header = NULL;
 
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-static int open_as(const char *run_dir, const char *name, int flags, int target)
-{
-    AUTO_FREE char *path = xasprintf("%s/%s", run_dir, name);
-    int fd = open(path, flags, 0600);
-
-    if (fd < 0)
-        return -1;
-    if (fd == target)
-        return 0;
-    if (dup2(fd, target) < 0) {
-        close(fd);
-        return -1;
-    }
-    close(fd);
-    return 0;
-}
-
-static int open_streams(const char *run_dir)
-{
-    const int append = O_WRONLY | O_CREAT | O_APPEND;
-
-    if (open_as(run_dir, AGENT_FILE_PROMPT, O_RDONLY, STDIN_FILENO) != 0 ||
-        open_as(run_dir, AGENT_FILE_OUTPUT, append, STDOUT_FILENO) != 0 ||
-        open_as(run_dir, AGENT_FILE_ERRORS, append, STDERR_FILENO) != 0)
-        return -1;
-    return 0;
+    memset(&control, 0, sizeof(control));
+    header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &listener, sizeof(int));
+    return sendmsg(fence->channel[THEIRS], &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
 /* What every agent gets, with a fence or without: the step that failed, or NULL. */
 static const char *enter_basics(const struct fence *fence)
 {
-    umask(077);
-    reset_signals();
-    if (getsid(0) != getpid() && setsid() < 0)
-        return "session";
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return "privileges";
     fence_offer_to_oom_killer();
     if (fence_limit_resources(fence->meta->max_output_bytes) != 0)
         return "limits";
-    if (open_streams(fence->run_dir) != 0)
-        return "streams";
-    if (chdir(fence->meta->workspace) != 0)
-        return "workspace";
+    return close_range(FIRST_FD, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ? "descriptors" : NULL;
+}
+
+static const char *enter_filter(const struct fence *fence)
+{
+    int listener = -1;
+
+    if (fence_seccomp_enter(&fence->filter, &listener) != 0 ||
+        (listener >= 0 && send_listener(fence, listener) != 0))
+        return "seccomp";
+    close_fd(&listener);
     return NULL;
 }
 
-/* In this order: Landlock's own calls pass the filter, but who may not make a system call is
- * found out last. */
-static const char *enter_parts(const struct fence *fence, int *ret_notify_fd)
+static const char *enter_parts(const struct fence *fence)
 {
+    int64_t max_processes = fence->meta->fence.max_processes;
+
     if (fence_drop_capabilities() != 0)
         return "capabilities";
     if (fence_group_enter(&fence->group) != 0)
         return "group";
-    if (fence->meta->max_processes > 0 && !fence->features.has_process_limit &&
-        fence_limit_processes(fence->meta->max_processes) != 0)
+    if (max_processes > 0 && !fence->features.has_process_limit &&
+        fence_limit_processes(max_processes) != 0)
         return "processes";
     if (fence->ruleset >= 0 &&
         fence_landlock_enter(fence->ruleset, fence->features.landlock_abi) != 0)
         return "landlock";
-    if (fence->filter.program && fence_seccomp_enter(&fence->filter, ret_notify_fd) != 0)
-        return "seccomp";
-    return NULL;
+    return fence->filter.program ? enter_filter(fence) : NULL;
 }
 
-int fence_enter(const struct fence *fence, int *ret_notify_fd, const char **ret_step,
-                struct err *err)
+int fence_enter(struct fence *fence, const char **ret_step, struct err *err)
 {
-    char text[128];
+    const char *step = enter_basics(fence);
 
-    *ret_notify_fd = -1;
-    *ret_step = enter_basics(fence);
-    if (!*ret_step && fence->meta->fence != AGENT_FENCE_OFF)
-        *ret_step = enter_parts(fence, ret_notify_fd);
-    if (!*ret_step)
+    if (!step && fence->meta->fence.fence != AGENT_FENCE_OFF)
+        step = enter_parts(fence);
+    if (!step)
         return 0;
-    return err_set(err, ERR_SYSTEM, "%s", err_errno_text(errno, text, sizeof(text)));
+    *ret_step = step;
+    return err_set_errno(err, ERR_SYSTEM, "confine it");
 }
 
 /* --- the disk --------------------------------------------------------------------------- */
@@ -357,8 +396,8 @@ bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes)
     int64_t bytes = bytes_in(fence->run_dir, RUN_DIR_TMP, &entries_left) +
                     bytes_in(fence->run_dir, RUN_DIR_OUTBOX, &entries_left);
 
-    if (fence->meta->slot_dir)
-        bytes += bytes_in(fence->meta->slot_dir, ".", &entries_left) - fence->slot_bytes;
+    if (fence->meta->fence.slot_dir)
+        bytes += bytes_in(fence->meta->fence.slot_dir, ".", &entries_left) - fence->slot_bytes;
     *ret_bytes = bytes;
     return entries_left > 0 && bytes <= FENCE_DISK_OUTPUTS * fence->meta->max_output_bytes;
 }

@@ -2,9 +2,9 @@
  * fence.h - what an agent may reach, and what keeps it there.
  *
  *   supervisor  fence_prepare()  what this kernel can do, the paths, the filter, the group;
- *                                drops the supervisor's own capabilities
- *   child       fence_enter()    session, limits, streams, group, Landlock, seccomp
- *   supervisor  fence_serve()    answers connect() calls of the run, when told by poll()
+ *                                puts the supervisor's capabilities aside
+ *   child       fence_enter()    limits, group, descriptors, Landlock, seccomp; exec
+ *   supervisor  fence_serve()    answers the child's connect() calls, when told by poll()
  *   supervisor  fence_release()  kills what is left in the group and removes it
  *
  * The parts: Landlock (fence_landlock.h) for files, signals and abstract sockets; seccomp
@@ -50,10 +50,9 @@ bool fence_missing(const struct fence_features *features, struct buf *out);
 struct fence;
 
 /*
- * In the supervisor, before the fork and before it has threads; it has no capabilities
- * in force afterwards. `run_dir` is absolute and physical. -1, nothing is left then: the fence
- * is `on` and an essential part is missing (ERR_INPUT; the message names it and the mend), or
- * something could not be made (ERR_SYSTEM).
+ * In the supervisor, before the fork and before it has threads. `run_dir` is absolute and
+ * physical. -1: the fence is `on` and an essential part is missing (ERR_INPUT), or something
+ * could not be made (ERR_SYSTEM); nothing is left then.
  */
 int fence_prepare(const struct agent_meta *meta, const char *run_dir, struct fence **ret_fence,
                   struct err *err);
@@ -64,33 +63,27 @@ int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
                        struct err *err);
 
 /*
- * In the child, before the exec: own session, no new privileges, default signals, limits, the
- * streams on the files of the run, the workspace as working directory, the control group,
- * Landlock, seccomp. Descriptors from 3 on are the caller's to close; two of ours close
- * themselves in the exec. *ret_notify_fd is a descriptor for fence_serve(), which the caller
- * hands to the supervisor by sendmsg() - and not by connect(), which from here on waits for
- * it - or -1. -1: *ret_step names what failed ("session", "limits", "landlock", ...).
+ * In the child, as the last thing before the exec: its streams are open, its session is its
+ * own. Every other descriptor is closed by the exec. -1 with *ret_step naming what failed.
  */
-int fence_enter(const struct fence *fence, int *ret_notify_fd, const char **ret_step,
-                struct err *err);
-
-/* In the supervisor, whenever the descriptor is readable: answers one call, or has a thread
- * answer it. Never waits. */
-void fence_serve(int notify_fd);
+int fence_enter(struct fence *fence, const char **ret_step, struct err *err);
 
 /*
- * Whether what the run has written - in tmp/, outbox/ and its slot - is within its limit,
+ * The descriptor to poll for POLLIN | POLLHUP; -1 when there is none (any more). Ask anew in
+ * every pass: it changes. When poll() shows anything on it, call fence_serve().
+ */
+int fence_notify_fd(const struct fence *fence);
+void fence_serve(struct fence *fence);
+
+/*
+ * Whether what the run has written - in tmp/, outbox/ and its slot - is still within its limit,
  * FENCE_DISK_OUTPUTS times agent.max_output. Looks at the files, so it is for once in a second
  * or two. False: end the run; *ret_bytes is what there is.
  */
 #define FENCE_DISK_OUTPUTS 8
 bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes);
 
-/* In the supervisor, once nobody of the run shall live: kills what is left in its control group
- * and removes it. NULL is fine. */
+/* In the supervisor, once nobody of the run shall live. NULL is fine. */
 void fence_release(struct fence *fence);
-
-/* In the child, which shares none of what fence_release() would remove. */
-void fence_free(struct fence *fence);
 
 #endif

@@ -13,6 +13,7 @@
 #include "agent/fence_git.h"
 #include "agent/meta.h"
 #include "agent/run_dir.h"
+#include "agent/slot.h"
 #include "base/alloc.h"
 
 #define READ_AND_RUN (FENCE_READ | FENCE_EXECUTE)
@@ -301,7 +302,7 @@ static void allow_program(const struct builder *builder, const char *path)
 /* The program and, behind an interpreter, the script: what the configuration names. */
 static void allow_command(const struct builder *builder, const struct agent_meta *meta)
 {
-    for (int64_t i = 0; i < meta->command_size && meta->argv[i]; i++) {
+    for (size_t i = 0; i < meta->fence.command_size && meta->argv[i]; i++) {
         AUTO_FREE char *found = i == 0 ? agent_environment_find(meta->argv[0]) : NULL;
 
         if (found)
@@ -327,7 +328,7 @@ static void allow_system(const struct builder *builder)
 
 static void allow_workspace(const struct builder *builder, const struct agent_meta *meta)
 {
-    bool may_write = meta->mode == AGENT_MODE_WRITE;
+    bool may_write = meta->fence.mode == AGENT_MODE_WRITE;
     unsigned access = may_write ? ALL : READ_AND_RUN;
     struct fence_git git = { 0 };
 
@@ -347,7 +348,7 @@ static void allow_workspace(const struct builder *builder, const struct agent_me
 /* In its slot a run may have put a link in the place of such a directory. */
 static bool is_in_slot(const struct agent_meta *meta, const char *path)
 {
-    return path && meta->slot_dir && holds(meta->slot_dir, path);
+    return path && meta->fence.slot_dir && holds(meta->fence.slot_dir, path);
 }
 
 static void allow_own_state(const struct builder *builder, const struct agent_meta *meta)
@@ -379,6 +380,14 @@ static void allow_run(const struct builder *builder, const char *run_dir)
     allow_below(builder, run_dir, RUN_DIR_TMP, ALL);
 }
 
+static void allow_slot(const struct builder *builder, const char *slot_dir)
+{
+    AUTO_FREE char **directories = agent_slot_writable(slot_dir);
+
+    for (size_t i = 0; directories[i]; i++)
+        allow(builder, directories[i], ALL);
+}
+
 static char *directory_above(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -393,8 +402,8 @@ static void hide_all(struct builder *builder, const struct agent_meta *meta,
 
     hide(builder, runs_dir);
     hide(builder, "/etc/threadkeeper");
-    for (size_t i = 0; meta->fence_hidden && meta->fence_hidden[i]; i++)
-        hide(builder, meta->fence_hidden[i]);
+    for (size_t i = 0; meta->fence.hidden && meta->fence.hidden[i]; i++)
+        hide(builder, meta->fence.hidden[i]);
 }
 
 void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
@@ -408,12 +417,12 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     allow_command(&builder, meta);
     allow_workspace(&builder, meta);
     allow_run(&builder, run_dir);
-    allow(&builder, meta->slot_dir, ALL);
+    allow_slot(&builder, meta->fence.slot_dir);
     allow_own_state(&builder, meta);
-    for (size_t i = 0; meta->fence_read && meta->fence_read[i]; i++)
-        allow(&builder, meta->fence_read[i], READ_AND_RUN);
-    for (size_t i = 0; meta->fence_write && meta->fence_write[i]; i++)
-        allow(&builder, meta->fence_write[i], ALL | FENCE_DEVICE);
+    for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
+        allow(&builder, meta->fence.read[i], READ_AND_RUN);
+    for (size_t i = 0; meta->fence.write && meta->fence.write[i]; i++)
+        allow(&builder, meta->fence.write[i], ALL | FENCE_DEVICE);
     for (size_t i = 0; i < builder.hidden_count; i++)
         free(builder.hidden[i]);
     free(builder.hidden);

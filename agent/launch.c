@@ -1,6 +1,7 @@
 #include "agent/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/fence.h"
@@ -23,50 +25,64 @@
 /* ---- the child: from here to the agent ----------------------------------------------------
  */
 
-static void tell_failure(int channel, const struct supervise_failure *failure)
+static void reset_signals(void)
 {
-    send(channel, failure, sizeof(*failure), MSG_NOSIGNAL);
+    struct sigaction standard = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void fail_errno(struct supervise_failure *failure, const char *step)
+static int open_as(const char *run_dir, const char *name, int flags, int target)
 {
-    char text[128];
+    AUTO_FREE char *path = xasprintf("%s/%s", run_dir, name);
+    int fd = open(path, flags, 0600);
 
-    snprintf(failure->text, sizeof(failure->text), "%s",
-             err_errno_text(errno, text, sizeof(text)));
-    snprintf(failure->step, sizeof(failure->step), "%s", step);
-}
-
-/* One byte goes with it: a message of ancillary data alone is none. */
-static int send_descriptor(int channel, int fd)
-{
-    char byte = 0;
-    struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = { .msg_iov = &data,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof(control) };
-    struct cmsghdr *header = NULL;
-
-    memset(&control, 0, sizeof(control));
-    header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    return sendmsg(channel, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
-}
-
-/* The channel alone stays, until the exec closes it: that is how the supervisor knows. */
-static int close_the_rest(int channel)
-{
-    if (channel > 3 && close_range(3, (unsigned)channel - 1, 0) != 0)
+    if (fd < 0)
         return -1;
-    return close_range((unsigned)channel + 1, ~0U, 0);
+    if (fd == target)
+        return 0;
+    if (dup2(fd, target) < 0) {
+        close(fd);
+        return -1;
+    }
+    close(fd);
+    return 0;
+}
+
+static int open_streams(const char *run_dir)
+{
+    const int append = O_WRONLY | O_CREAT | O_APPEND;
+
+    if (open_as(run_dir, AGENT_FILE_PROMPT, O_RDONLY, STDIN_FILENO) != 0 ||
+        open_as(run_dir, AGENT_FILE_OUTPUT, append, STDOUT_FILENO) != 0 ||
+        open_as(run_dir, AGENT_FILE_ERRORS, append, STDERR_FILENO) != 0)
+        return -1;
+    return 0;
+}
+
+/* What an agent has of its own, fence or not. */
+static int settle(const struct agent_meta *meta, const char *run_dir, const char **ret_step,
+                  struct err *err)
+{
+    umask(077);
+    reset_signals();
+    *ret_step = "parent";
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "tie it to its supervisor");
+    *ret_step = "session";
+    if (setsid() < 0)
+        return err_set_errno(err, ERR_SYSTEM, "open a session");
+    *ret_step = "streams";
+    if (open_streams(run_dir) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "open its streams");
+    *ret_step = "workspace";
+    if (chdir(meta->workspace) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "go to %s", meta->workspace);
+    return 0;
 }
 
 /* False when the supervisor does not want us, or is dead. */
@@ -81,31 +97,25 @@ static bool wait_for_go(int channel)
     return got == 1 && word == GO;
 }
 
-static void become_agent(const struct agent_meta *meta, const struct fence *fence, int channel)
+/* Returns only on failure. Whatever descriptor is open the exec closes, the channel too: that
+ * is how the supervisor knows. */
+static void become_agent(const struct agent_meta *meta, const char *run_dir,
+                         struct fence *fence, int channel)
 {
     struct supervise_failure failure = { 0 };
+    const char *step = "";
     struct err err = { 0 };
-    const char *step = NULL;
-    int notify_fd = -1;
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        fail_errno(&failure, "parent");
-    else if (fence_enter(fence, &notify_fd, &step, &err) != 0) {
-        snprintf(failure.step, sizeof(failure.step), "%s", step);
-        snprintf(failure.text, sizeof(failure.text), "%.255s", err.message);
-    } else {
-        if (notify_fd >= 0 && send_descriptor(channel, notify_fd) != 0) {
-            fail_errno(&failure, "fence");
-        } else if (close_the_rest(channel) != 0) {
-            fail_errno(&failure, "descriptors");
-        } else {
-            if (!wait_for_go(channel))
-                return;
-            execvp(meta->argv[0], meta->argv);
-            fail_errno(&failure, "exec");
-        }
+    if (settle(meta, run_dir, &step, &err) == 0 && fence_enter(fence, &step, &err) == 0) {
+        if (!wait_for_go(channel))
+            return;
+        execvp(meta->argv[0], meta->argv);
+        step = "exec";
+        err_set_errno(&err, ERR_SYSTEM, "%s", meta->argv[0]);
     }
-    tell_failure(channel, &failure);
+    snprintf(failure.step, sizeof(failure.step), "%s", step);
+    snprintf(failure.text, sizeof(failure.text), "%.255s", err.message);
+    send(channel, &failure, sizeof(failure), MSG_NOSIGNAL);
 }
 
 /* ---- the supervisor -----------------------------------------------------------------------
@@ -125,7 +135,7 @@ static int sign_meta(const char *run_dir, struct agent_meta *meta, pid_t agent, 
     meta->agent_pid = agent;
     /* One that has gone already needs no name. */
     meta->agent_ticks = process_read_stat(agent, &stat) ? stat.start_ticks : 0;
-    return agent_meta_write(run_dir, meta, meta->mode == AGENT_MODE_WRITE, err);
+    return agent_meta_write(run_dir, meta, meta->fence.mode == AGENT_MODE_WRITE, err);
 }
 
 static int supervise(const char *run_dir, struct agent_meta *meta, pid_t agent, int channel,
@@ -144,35 +154,52 @@ static int supervise(const char *run_dir, struct agent_meta *meta, pid_t agent, 
     return is_signed ? 0 : LAUNCH_FAILED_STATUS;
 }
 
+/* The child's pid, or -1 with *err; then nothing is left. */
+static pid_t fork_agent(const struct agent_meta *meta, const char *run_dir, struct fence *fence,
+                        int *ret_channel, struct err *err)
+{
+    int channel[2];
+    pid_t agent = -1;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
+        return err_set_errno(err, ERR_SYSTEM, "make a channel");
+    agent = fork();
+    if (agent == 0) {
+        close(channel[0]);
+        become_agent(meta, run_dir, fence, channel[1]);
+        _exit(LAUNCH_FAILED_STATUS);
+    }
+    close(channel[1]);
+    if (agent > 0)
+        *ret_channel = channel[0];
+    else {
+        err_set_errno(err, ERR_SYSTEM, "fork");
+        close(channel[0]);
+    }
+    return agent;
+}
+
 static int launch(const char *run_dir, struct agent_meta *meta)
 {
-    struct supervise_failure failure = { .step = "fork" };
     struct supervisor *supervisor = NULL;
     struct fence *fence = NULL;
     struct err err = { 0 };
-    int channel[2];
+    int channel = -1;
     pid_t agent = -1;
 
     if (fence_prepare(meta, run_dir, &fence, &err) != 0) {
         supervise_report(run_dir, "fence", err.message);
         return LAUNCH_FAILED_STATUS;
     }
-    supervisor = supervisor_new(run_dir, meta, fence);
-    if (supervisor && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0)
-        agent = fork();
-    if (agent == 0) {
-        close(channel[0]);
-        become_agent(meta, fence, channel[1]);
-        _exit(LAUNCH_FAILED_STATUS);
-    }
-    if (agent < 0) {
-        fail_errno(&failure, "fork");
-        supervise_report(run_dir, failure.step, failure.text);
-        fence_release(fence);
-        return LAUNCH_FAILED_STATUS;
-    }
-    close(channel[1]);
-    return supervise(run_dir, meta, agent, channel[0], supervisor);
+    supervisor = supervisor_new(run_dir, meta, fence, &err);
+    if (supervisor)
+        agent = fork_agent(meta, run_dir, fence, &channel, &err);
+    if (agent > 0)
+        return supervise(run_dir, meta, agent, channel, supervisor);
+    supervise_report(run_dir, "fork", err.message);
+    supervisor_free(supervisor);
+    fence_release(fence);
+    return LAUNCH_FAILED_STATUS;
 }
 
 int agent_launch_main(const char *run_dir)

@@ -2,7 +2,8 @@
  * launch.h - the hidden command `threadkeeper launch RUN_DIR`: starts the agent of a run and
  * stays as its supervisor.
  *
- *   read meta.json -> fence_prepare -> fork -+-> child: fence_enter, waits for "go" -> exec
+ *   read meta.json -> fence_prepare -> fork -+-> child: own session, streams, fence_enter,
+ *                                            |          waits for "go" -> exec
  *                                            +-> signs meta.json, says "go" -> supervise
  *
  * So no agent runs that meta.json does not name, and none whose supervisor is dead: the child

@@ -16,22 +16,14 @@
 
 #define META_MAX_BYTES ((size_t)1024 * 1024)
 
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
 void agent_meta_deinit(struct agent_meta *meta)
 {
-    free_list(meta->argv);
-    free_list(meta->fence_read);
-    free_list(meta->fence_write);
-    free_list(meta->fence_hidden);
+    for (size_t i = 0; meta->argv && meta->argv[i]; i++)
+        free(meta->argv[i]);
+    free(meta->argv);
+    fence_spec_deinit(&meta->fence);
     free(meta->dialect);
     free(meta->workspace);
-    free(meta->slot_dir);
     memset(meta, 0, sizeof(*meta));
 }
 
@@ -52,12 +44,12 @@ int agent_meta_write_file(const char *run_dir, const char *name, const void *byt
     return 0;
 }
 
-/* A new array, JSON's null for NULL; NULL when a string is not UTF-8. */
+/* A new array; NULL when a string is not UTF-8. */
 static json_t *pack_list(char *const *list)
 {
-    json_t *array = list ? json_array() : json_null();
+    json_t *array = json_array();
 
-    for (size_t i = 0; list && list[i]; i++) {
+    for (size_t i = 0; list[i]; i++) {
         if (json_array_append_new(array, json_string(list[i])) != 0) {
             json_decref(array);
             return NULL;
@@ -75,61 +67,53 @@ static int put_ticks(json_t *root, const char *key, uint64_t ticks)
     return json_object_set_new(root, key, json_string(text));
 }
 
-static json_t *pack(const struct agent_meta *meta)
+static json_t *pack(const struct agent_meta *meta, struct err *err)
 {
-    json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:I, s:I, s:I,"
-        " s:s*,"
-        " s:i, s:s, s:b, s:i}",
-        "dialect", meta->dialect, "workspace", meta->workspace, "argv", pack_list(meta->argv),
-        "max_output_bytes", (json_int_t)meta->max_output_bytes, "started_wall_s",
-        (json_int_t)meta->started_wall_s, "first_output_timeout_ms",
-        (json_int_t)meta->first_output_timeout_ms, "idle_timeout_ms",
-        (json_int_t)meta->idle_timeout_ms, "timeout_ms", (json_int_t)meta->timeout_ms,
-        "kill_grace_ms", (json_int_t)meta->kill_grace_ms, "mode", (int)meta->mode, "fence",
-        (int)meta->fence, "fence_read", pack_list(meta->fence_read), "fence_write",
-        pack_list(meta->fence_write), "fence_hidden", pack_list(meta->fence_hidden),
-        "command_size", (json_int_t)meta->command_size, "max_memory_bytes",
-        (json_int_t)meta->max_memory_bytes, "max_processes", (json_int_t)meta->max_processes,
-        "slot_dir", meta->slot_dir, "pid", (int)meta->pid, "boot_id", meta->boot_id,
-        "is_supervised", (int)meta->is_supervised, "agent_pid", (int)meta->agent_pid);
+    json_t *root =
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:b, s:i}",
+                  "dialect", meta->dialect, "workspace", meta->workspace, "argv",
+                  pack_list(meta->argv), "max_output_bytes", (json_int_t)meta->max_output_bytes,
+                  "started_wall_s", (json_int_t)meta->started_wall_s, "first_output_timeout_ms",
+                  (json_int_t)meta->first_output_timeout_ms, "idle_timeout_ms",
+                  (json_int_t)meta->idle_timeout_ms, "timeout_ms", (json_int_t)meta->timeout_ms,
+                  "kill_grace_ms", (json_int_t)meta->kill_grace_ms, "pid", (int)meta->pid,
+                  "boot_id", meta->boot_id, "is_supervised", (int)meta->is_supervised,
+                  "agent_pid", (int)meta->agent_pid);
 
     if (!root || put_ticks(root, "start_ticks", meta->start_ticks) != 0 ||
-        put_ticks(root, "agent_ticks", meta->agent_ticks) != 0) {
-        json_decref(root);
-        return NULL;
-    }
-    return root;
+        put_ticks(root, "agent_ticks", meta->agent_ticks) != 0)
+        err_set(err, ERR_INPUT, "an argument or a path of the agent is not UTF-8");
+    else if (fence_spec_pack(&meta->fence, root, err) == 0)
+        return root;
+    json_decref(root);
+    return NULL;
 }
 
 int agent_meta_write(const char *run_dir, const struct agent_meta *meta, bool is_durable,
                      struct err *err)
 {
-    json_auto_t *root = pack(meta);
+    json_auto_t *root = pack(meta, err);
     AUTO_FREE char *path = xasprintf("%s/%s", run_dir, AGENT_FILE_META);
     AUTO_FREE char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
-    if (!text)
-        return err_set(err, ERR_INPUT, "an argument or a path of the agent is not UTF-8");
+    if (!root)
+        return -1;
     if (is_durable)
         return file_write(path, text, strlen(text), 0600, err);
     return agent_meta_write_file(run_dir, AGENT_FILE_META, text, strlen(text), err);
 }
 
-/* What is no list stays NULL; an item that is no string is refused. */
-static int unpack_list(const json_t *root, const char *key, char ***ret_list, struct err *err)
+static int unpack_argv(const json_t *array, char ***ret_argv, struct err *err)
 {
-    const json_t *array = json_object_get(root, key);
-
-    if (!json_is_array(array))
-        return 0;
-    *ret_list = xcalloc(json_array_size(array) + 1, sizeof(**ret_list));
+    if (json_array_size(array) == 0)
+        return err_set(err, ERR_INPUT, "no argv");
+    *ret_argv = xcalloc(json_array_size(array) + 1, sizeof(**ret_argv));
     for (size_t i = 0; i < json_array_size(array); i++) {
         const char *text = json_string_value(json_array_get(array, i));
 
         if (!text)
-            return err_set(err, ERR_INPUT, "item %zu of %s is not a string", i, key);
-        (*ret_list)[i] = xstrdup(text);
+            return err_set(err, ERR_INPUT, "argument %zu is not a string", i);
+        (*ret_argv)[i] = xstrdup(text);
     }
     return 0;
 }
@@ -168,27 +152,16 @@ static int unpack(const json_t *root, struct agent_meta *meta, struct err *err)
         return err_set(err, ERR_INPUT, "%s", why.text);
     meta->dialect = xstrdup(dialect);
     meta->workspace = xstrdup(workspace);
-    meta->slot_dir = xstrdup_or_null(json_string_value(json_object_get(root, "slot_dir")));
     meta->max_output_bytes = read_int(root, "max_output_bytes");
     meta->started_wall_s = read_int(root, "started_wall_s");
     meta->first_output_timeout_ms = read_int(root, "first_output_timeout_ms");
     meta->idle_timeout_ms = read_int(root, "idle_timeout_ms");
     meta->timeout_ms = read_int(root, "timeout_ms");
     meta->kill_grace_ms = read_int(root, "kill_grace_ms");
-    meta->mode = (enum agent_mode)read_int(root, "mode");
-    meta->fence = (enum agent_fence)read_int(root, "fence");
-    meta->command_size = read_int(root, "command_size");
-    meta->max_memory_bytes = read_int(root, "max_memory_bytes");
-    meta->max_processes = read_int(root, "max_processes");
     unpack_identity(root, meta);
-    if (unpack_list(root, "argv", &meta->argv, err) != 0 ||
-        unpack_list(root, "fence_read", &meta->fence_read, err) != 0 ||
-        unpack_list(root, "fence_write", &meta->fence_write, err) != 0 ||
-        unpack_list(root, "fence_hidden", &meta->fence_hidden, err) != 0)
+    if (unpack_argv(json_object_get(root, "argv"), &meta->argv, err) != 0)
         return -1;
-    if (!meta->argv || !meta->argv[0])
-        return err_set(err, ERR_INPUT, "no argv");
-    return 0;
+    return fence_spec_unpack(root, &meta->fence, err);
 }
 
 int agent_meta_read(const char *run_dir, struct agent_meta *ret_meta, struct err *err)

@@ -20,8 +20,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/fence_spec.h"
 #include "agent/process.h"
-#include "agent/run.h"
 #include "base/err.h"
 
 #define AGENT_FILE_META         "meta.json"
@@ -39,13 +39,7 @@ struct agent_meta {
     int64_t max_output_bytes;
     int64_t started_wall_s;
     int64_t first_output_timeout_ms, idle_timeout_ms, timeout_ms, kill_grace_ms;
-    enum agent_mode mode;
-    enum agent_fence fence;
-    char **fence_read, **fence_write; /* ended by NULL; NULL for none */
-    char **fence_hidden;              /* the same: never, wherever they lie */
-    int64_t command_size; /* so many of the first arguments are the configured command */
-    int64_t max_memory_bytes, max_processes;
-    char *slot_dir; /* NULL for none */
+    struct fence_spec fence; /* and the mode */
     /* From the supervisor; 0 and "" until it ran: */
     pid_t pid;
     uint64_t start_ticks;

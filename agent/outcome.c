@@ -26,6 +26,49 @@ static const struct pattern {
     { "hit your usage limit", AGENT_USAGE_LIMIT },
     { "resource_exhausted", AGENT_OVERLOADED },
     { "cli-config.json.tmp", AGENT_CONFIG_RACE },
+    /* a chat to go on in */
+    { "Failed to claim persistent session", AGENT_CHAT_GONE },
+    { "is already in use", AGENT_CHAT_GONE },
+    { "No conversation found with session ID", AGENT_CHAT_GONE },
+    { "no rollout found", AGENT_CHAT_GONE },
+    { "missing rollout path", AGENT_CHAT_GONE },
+    { "Error resuming session", AGENT_CHAT_GONE },
+    { "Invalid session identifier", AGENT_CHAT_GONE },
+    { "Session not found", AGENT_CHAT_GONE },
+    /* claude */
+    { "Please run /login", AGENT_NOT_AUTHENTICATED },
+    { "authentication_failed", AGENT_NOT_AUTHENTICATED },
+    { "authentication_error", AGENT_NOT_AUTHENTICATED },
+    { "Invalid API key", AGENT_NOT_AUTHENTICATED },
+    { "usage limit reached", AGENT_USAGE_LIMIT },
+    { "hit your limit", AGENT_USAGE_LIMIT },
+    { "Credit balance is too low", AGENT_USAGE_LIMIT },
+    { "issue with the selected model", AGENT_BAD_MODEL },
+    { "overloaded_error", AGENT_OVERLOADED },
+    { "rate_limit", AGENT_OVERLOADED },
+    /* codex */
+    { "401 Unauthorized", AGENT_NOT_AUTHENTICATED },
+    { "insufficient_quota", AGENT_USAGE_LIMIT },
+    { "exceeded your current quota", AGENT_USAGE_LIMIT },
+    { "model_not_found", AGENT_BAD_MODEL },
+    { "model is not supported", AGENT_BAD_MODEL },
+    { "unexpected argument", AGENT_BAD_OPTION },
+    { "429 Too Many Requests", AGENT_OVERLOADED },
+    { "at capacity", AGENT_OVERLOADED },
+    /* gemini */
+    { "set an Auth method", AGENT_NOT_AUTHENTICATED },
+    { "API key not valid", AGENT_NOT_AUTHENTICATED },
+    { "exhausted your daily quota", AGENT_USAGE_LIMIT },
+    { "exhausted your capacity", AGENT_USAGE_LIMIT },
+    { "RESOURCE_EXHAUSTED", AGENT_OVERLOADED },
+    { "UNAVAILABLE", AGENT_OVERLOADED },
+    { "is not found for API version", AGENT_BAD_MODEL },
+    { "Unknown argument", AGENT_BAD_OPTION },
+    /* opencode */
+    { "ProviderAuthError", AGENT_NOT_AUTHENTICATED },
+    { "ProviderModelNotFoundError", AGENT_BAD_MODEL },
+    { "Model not found", AGENT_BAD_MODEL },
+    { "Overloaded", AGENT_OVERLOADED },
 };
 
 static const char *const sentences[] = {
@@ -54,6 +97,8 @@ static const char *const sentences[] = {
     [AGENT_CONFIG_RACE] =
         "The agent stumbled over another one that started at the same moment. "
         "Please try again.",
+    [AGENT_CHAT_GONE] = "The agent does not find its notes of this conversation. Please try "
+                        "again.",
     [AGENT_REPORTED_ERROR] = "The agent reported an error. Please try again.",
     [AGENT_NO_RESULT] = "The agent ended without finishing its answer. Please try again.",
     [AGENT_CRASHED] = "The agent crashed. Please try again.",
@@ -77,6 +122,7 @@ const char *agent_outcome_name(enum agent_outcome outcome)
         [AGENT_USAGE_LIMIT] = "usage_limit",
         [AGENT_OVERLOADED] = "overloaded",
         [AGENT_CONFIG_RACE] = "config_race",
+        [AGENT_CHAT_GONE] = "chat_gone",
         [AGENT_REPORTED_ERROR] = "reported_error",
         [AGENT_NO_RESULT] = "no_result",
         [AGENT_CRASHED] = "crashed",
@@ -137,23 +183,75 @@ static bool was_killed_by_signal(const struct agent_evidence *evidence)
     return evidence->has_status && evidence->status.si_code != CLD_EXITED;
 }
 
+/* What the exit status says in this dialect; AGENT_NO_RESULT when nothing. */
+static enum agent_outcome read_exit(const struct agent_evidence *evidence)
+{
+    const struct agent_exit *row = evidence->exits;
+
+    if (!row || !evidence->has_status || evidence->status.si_code != CLD_EXITED)
+        return AGENT_NO_RESULT;
+    while (row->status != 0 && row->status != evidence->status.si_status)
+        row++;
+    return row->status != 0 ? row->outcome : AGENT_NO_RESULT;
+}
+
+/* The agent itself said that it failed; its words, then its exit status say how. */
+static enum agent_outcome classify_report(const struct agent_evidence *evidence)
+{
+    enum agent_outcome said = agent_outcome_classify(evidence->summary->error_text);
+
+    if (said == AGENT_NO_RESULT)
+        said = read_exit(evidence);
+    return said != AGENT_NO_RESULT ? said : AGENT_REPORTED_ERROR;
+}
+
+/* For an agent without a terminal event. One that says that its answer is whole and then does
+ * not go is as good as one that goes. */
+static bool has_ended_well(const struct agent_evidence *evidence)
+{
+    const struct agent_summary *summary = evidence->summary;
+
+    if (!evidence->ends_by_exit || !summary->has_text || summary->is_error)
+        return false;
+    if (evidence->needs_settled && !summary->is_settled)
+        return false;
+    if (evidence->has_verdict && evidence->verdict != AGENT_LOST)
+        return evidence->needs_settled && evidence->verdict == AGENT_IDLE_TIMEOUT;
+    return evidence->has_status && evidence->status.si_code == CLD_EXITED &&
+           evidence->status.si_status == 0;
+}
+
+static enum agent_outcome classify_failure(const struct agent_evidence *evidence,
+                                           const char *errors)
+{
+    enum agent_outcome said = agent_outcome_classify(errors);
+
+    if (said == AGENT_NO_RESULT)
+        said = read_exit(evidence);
+    if (said == AGENT_NO_RESULT)
+        said = agent_outcome_classify(evidence->summary->error_text);
+    return said;
+}
+
 static enum agent_outcome decide(const struct agent_evidence *evidence, const char *errors)
 {
     const struct agent_summary *summary = evidence->summary;
+    bool has_verdict = evidence->has_verdict && evidence->verdict != AGENT_LOST;
     enum agent_outcome said = AGENT_NO_RESULT;
 
     if (evidence->launch_step[0])
         return AGENT_NOT_STARTED;
     if (summary->has_result)
-        return summary->is_error ? AGENT_REPORTED_ERROR : AGENT_OK;
-    if (evidence->has_verdict && evidence->verdict != AGENT_LOST)
-        return evidence->verdict;
-    if (evidence->ends_by_exit && summary->has_text && evidence->has_status &&
-        evidence->status.si_code == CLD_EXITED && evidence->status.si_status == 0)
+        return summary->is_error ? classify_report(evidence) : AGENT_OK;
+    if (has_ended_well(evidence))
         return AGENT_OK;
+    if (summary->is_error && !(has_verdict && evidence->verdict == AGENT_CANCELLED))
+        return classify_report(evidence);
+    if (has_verdict)
+        return evidence->verdict;
     if (was_killed_by_signal(evidence) && evidence->status.si_status == SIGXFSZ)
         return AGENT_OUTPUT_LIMIT;
-    said = agent_outcome_classify(errors);
+    said = classify_failure(evidence, errors);
     if (said != AGENT_NO_RESULT)
         return said;
     if (was_killed_by_signal(evidence))
@@ -214,4 +312,5 @@ void agent_outcome_decide(const struct agent_evidence *evidence, struct agent_re
     result->cache_read_tokens = summary->cache_read_tokens;
     result->cache_write_tokens = summary->cache_write_tokens;
     result->skipped_lines = summary->skipped_lines;
+    memcpy(result->chat_id, summary->chat_id, sizeof(result->chat_id));
 }

@@ -14,11 +14,19 @@
 #include "agent/stream.h"
 #include "base/buf.h"
 
+/* An exit status that says more than "failed". */
+struct agent_exit {
+    int status;
+    enum agent_outcome outcome;
+};
+
 struct agent_evidence {
     bool has_verdict; /* run.c ended it (limit, cancel) or lost it: `verdict` says how */
     enum agent_outcome verdict;
-    bool ends_by_exit; /* of the dialect */
-    bool has_status;   /* `status` is set: we were the parent */
+    bool ends_by_exit;              /* of the dialect */
+    bool needs_settled;             /* of the dialect */
+    const struct agent_exit *exits; /* of the dialect; NULL for none */
+    bool has_status;                /* `status` is set: we were the parent */
     siginfo_t status;
     const char *launch_step; /* the failed step of the launcher, "" for none */
     const char *launch_text;

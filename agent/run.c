@@ -160,6 +160,11 @@ void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_eve
     }
 }
 
+bool agent_run_has_result(const struct agent_run *run)
+{
+    return run->result_ms >= 0;
+}
+
 const char *agent_run_id(const struct agent_run *run)
 {
     return run->id;

@@ -2,17 +2,19 @@
  * run.h - one run of the agent: a directory, a process group, and the events read from its
  * output.
  *
- * state_dir/runs/<run_id>/ holds `prompt`, `out.ndjson`, `err.log` and `meta.json`. The agent's
- * stdin is the prompt file, stdout and stderr are files opened for append, so there are no
- * pipes to deadlock, nobody waits for an EOF that a grandchild holds back, and the run outlives
- * the daemon: agent_run_attach() finds it again and reads it from the start.
+ * state_dir/runs/<run_id>/ holds `prompt`, `out.ndjson`, `err.log`, `meta.json` and more (see
+ * run_dir.h). The agent's stdin is the prompt file, stdout and stderr are files opened for
+ * append, so there are no pipes to deadlock, nobody waits for an EOF that a grandchild holds
+ * back, and the run outlives the daemon: agent_run_attach() finds it again and reads it from
+ * the start. Our child is the run's supervisor (supervise.h), the agent is its child.
  *
- *   STARTING -> RUNNING -> ENDING (TERM, grace, KILL by group and by mark) -> ENDED
+ *   RUNNING -> ENDING (the supervisor is asked to end it all; if it does not: KILL by group, by
+ *                      mark, by descent) -> DRAINING -> ENDED
  *
  * Only success is a parsed `result` without error (cursor), or exit status 0 with output
  * (text).
  *
- * Owns:    the child process (reaped here), its descriptors, never the directory.
+ * Owns:    the supervisor's process (reaped here), its descriptors, never the directory.
  * Threads: worker; agent_reap_first_orphans() on the loop.
  */
 #ifndef AGENT_RUN_H
@@ -25,7 +27,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define AGENT_RUN_ID_BYTES 40 /* with the NUL */
+#define AGENT_RUN_ID_BYTES  40 /* with the NUL */
+#define AGENT_CHAT_ID_BYTES 80
 
 /* In the order of enum config_dialect, and so are the next two of theirs. */
 enum agent_dialect {
@@ -78,10 +81,17 @@ enum agent_event_kind {
     AGENT_EVENT_ENDED,  /* the last one: agent_run_result() is set, no process is left */
 };
 
+/* How a tool call ended, as far as the agent says it. */
+enum agent_tool_end { AGENT_TOOL_OK, AGENT_TOOL_FAILED, AGENT_TOOL_REJECTED };
+
 struct agent_event {
     enum agent_event_kind kind;
     const char *text; /* borrowed until the next call */
     size_t text_len;
+    /* TOOL, TOOL_DONE, DENIED: the agent's own id of the call, by which an end finds its
+     * beginning where several run at once; "" where it gives none. Borrowed as text is. */
+    const char *tool_id;
+    enum agent_tool_end tool_end; /* TOOL_DONE */
 };
 
 enum agent_outcome {
@@ -99,6 +109,7 @@ enum agent_outcome {
     AGENT_USAGE_LIMIT,
     AGENT_OVERLOADED,     /* resource_exhausted: passing */
     AGENT_CONFIG_RACE,    /* two starts met in the agent's own configuration: passing */
+    AGENT_CHAT_GONE,      /* the chat to go on in is not there, or is not to be had */
     AGENT_REPORTED_ERROR, /* a result with is_error */
     AGENT_NO_RESULT,      /* exited without a result, whatever its status */
     AGENT_CRASHED,        /* by a signal */
@@ -110,9 +121,11 @@ struct agent_result {
     char sentence[256]; /* for the person: plain, no paths, no stderr */
     char cause[2560];   /* for the log: exit status, signal, tail of stderr, masked */
     bool is_partial;    /* text was seen before it failed */
-    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
+    /* -1 unknown. What was read from the cache is a part of the input. */
+    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     int64_t duration_ms;
-    size_t skipped_lines; /* garbage among the output */
+    size_t skipped_lines;              /* garbage among the output */
+    char chat_id[AGENT_CHAT_ID_BYTES]; /* the agent's own chat, "" when it told none */
 };
 
 /* "ok", "cancelled", ... for logs and metrics. */
@@ -122,8 +135,9 @@ struct agent_run;
 
 /*
  * Writes the directory and starts `threadkeeper launch` in it by posix_spawn. The run id is
- * chosen by the caller (agent_run_new_id) and stored by it before this call. -1 when nothing
- * was started.
+ * chosen by the caller (agent_run_new_id) and stored by it before this call; the directory may
+ * be there already, with files of the caller's own, but without a run. -1 when nothing was
+ * started; the directory is gone then.
  */
 void agent_run_new_id(char out[AGENT_RUN_ID_BYTES]);
 int agent_run_start(const struct agent_spec *spec, const char *run_id,
@@ -141,10 +155,26 @@ int agent_run_attach(const struct agent_spec *spec, const char *run_id,
  */
 void agent_run_next(struct agent_run *run, int64_t deadline_ms, struct agent_event *ret_event);
 
+/* Whether the agent has said how it ended: what is left is its exit. */
+bool agent_run_has_result(const struct agent_run *run);
+
 /* After AGENT_EVENT_ENDED. Borrowed. */
 const struct agent_result *agent_run_result(const struct agent_run *run);
 
 const char *agent_run_id(const struct agent_run *run);
+
+/*
+ * After AGENT_EVENT_ENDED: whether it failed by something that passes, so that it is worth
+ * another attempt after *ret_wait_ms. False when the attempts are used up, when text was seen,
+ * in mode write when anything was, and for a run that an earlier process started.
+ */
+bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms);
+
+/*
+ * Starts an ended run once more in its directory, command and prompt as they were; what it
+ * printed is forgotten and its events begin anew. -1: it stays ended, with its result.
+ */
+int agent_run_again(struct agent_run *run, struct err *err);
 
 /*
  * Frees the struct. `keep_running` leaves a live process alone (the daemon stops, the run goes

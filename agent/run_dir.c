@@ -1,7 +1,6 @@
 #include "agent/run_dir.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -26,24 +25,13 @@ bool run_dir_is_id(const char *run_id)
     return true;
 }
 
-/* Only what callers put there before the start. */
-static bool is_fresh(const char *path)
+bool run_dir_is_unstarted(const char *runs_dir, const char *run_id)
 {
-    DIR *directory = opendir(path);
-    bool fresh = directory != NULL;
+    AUTO_FREE char *path = xasprintf("%s/%s", runs_dir, run_id);
+    AUTO_FREE char *meta = xasprintf("%s/%s", path, AGENT_FILE_META);
 
-    while (fresh) {
-        const struct dirent *entry = readdir(directory); /* NOLINT(concurrency-mt-unsafe) */
-
-        if (!entry)
-            break;
-        fresh = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                strcmp(entry->d_name, RUN_DIR_INBOX) == 0 ||
-                strcmp(entry->d_name, RUN_DIR_ATTEMPTS) == 0;
-    }
-    if (directory)
-        closedir(directory);
-    return fresh;
+    return run_dir_is_id(run_id) && access(path, F_OK) == 0 && access(meta, F_OK) != 0 &&
+           errno == ENOENT;
 }
 
 int run_dir_make(const char *runs_dir, const char *run_id, struct err *err)
@@ -59,18 +47,9 @@ int run_dir_make(const char *runs_dir, const char *run_id, struct err *err)
         return 0;
     if (errno != EEXIST)
         return err_set_errno(err, ERR_SYSTEM, "make %s", path);
-    if (!is_fresh(path))
+    if (!run_dir_is_unstarted(runs_dir, run_id))
         return err_set(err, ERR_INPUT, "%s is of another run", path);
     return 0;
-}
-
-bool run_dir_is_unstarted(const char *runs_dir, const char *run_id)
-{
-    AUTO_FREE char *path = xasprintf("%s/%s", runs_dir, run_id);
-    AUTO_FREE char *meta = xasprintf("%s/%s", path, AGENT_FILE_META);
-
-    return run_dir_is_id(run_id) && access(path, F_OK) == 0 && access(meta, F_OK) != 0 &&
-           errno == ENOENT;
 }
 
 unsigned run_dir_note_attempt(const char *runs_dir, const char *run_id)

@@ -56,7 +56,7 @@ static bool has_launch_error(const struct agent_run *run)
  */
 static bool has_ended_in_order(struct agent_run *run)
 {
-    run->has_exit = agent_exit_read(run->dir, &run->how);
+    run->has_exit = run_exit_read(run->dir, &run->how);
     if (run->has_exit && run->how.left > 0)
         return false;
     if (run->is_child)
@@ -122,7 +122,7 @@ void run_end_with(struct agent_run *run, enum agent_outcome verdict, int64_t now
     run->has_verdict = true;
     run->verdict = verdict;
     if (!run->has_noted)
-        agent_exit_note_verdict(run->dir, verdict);
+        run_exit_note_verdict(run->dir, verdict);
     run_begin_ending(run, now_ms, run->kill_grace_ms);
 }
 
@@ -171,11 +171,12 @@ static void read_launch_error(const struct agent_run *run, char *step, size_t st
 static void take_verdict(struct agent_run *run, bool has_launch_step)
 {
     static const enum agent_outcome outcomes[] = {
-        [AGENT_EXIT_BY_ITSELF] = AGENT_OK, /* none: its status and its output say */
-        [AGENT_EXIT_BY_REQUEST] = AGENT_OK,
-        [AGENT_EXIT_BY_FIRST_OUTPUT] = AGENT_NO_FIRST_OUTPUT,
-        [AGENT_EXIT_BY_IDLE] = AGENT_IDLE_TIMEOUT,
-        [AGENT_EXIT_BY_TIMEOUT] = AGENT_TIMEOUT,
+        [RUN_EXIT_BY_ITSELF] = AGENT_OK, /* none: its status and its output say */
+        [RUN_EXIT_BY_REQUEST] = AGENT_OK,
+        [RUN_EXIT_BY_FIRST_OUTPUT] = AGENT_NO_FIRST_OUTPUT,
+        [RUN_EXIT_BY_IDLE] = AGENT_IDLE_TIMEOUT,
+        [RUN_EXIT_BY_TIMEOUT] = AGENT_TIMEOUT,
+        [RUN_EXIT_BY_DISK] = AGENT_OUTPUT_LIMIT,
     };
     enum agent_outcome verdict = AGENT_OK;
 
@@ -183,7 +184,7 @@ static void take_verdict(struct agent_run *run, bool has_launch_step)
         return;
     if (run->has_exit)
         verdict = outcomes[run->how.by];
-    if (run->was_dead && (!run->has_exit || run->how.by == AGENT_EXIT_BY_REQUEST))
+    if (run->was_dead && (!run->has_exit || run->how.by == RUN_EXIT_BY_REQUEST))
         verdict = AGENT_LOST;
     else if (run->is_supervised && !run->is_child && !run->has_exit)
         verdict = AGENT_CRASHED; /* with its supervisor */
@@ -198,7 +199,7 @@ static void take_status(struct agent_run *run)
     if (!run->is_supervised)
         return;
     if (!run->has_exit)
-        run->has_exit = agent_exit_read(run->dir, &run->how);
+        run->has_exit = run_exit_read(run->dir, &run->how);
     if (!run->has_exit || !run->how.has_status)
         return;
     run->has_status = true;
@@ -221,6 +222,8 @@ static void decide_result(struct agent_run *run, int64_t now_ms)
     evidence.has_verdict = run->has_verdict;
     evidence.verdict = run->verdict;
     evidence.ends_by_exit = run->dialect->ends_by_exit;
+    evidence.needs_settled = run->dialect->needs_settled;
+    evidence.exits = run->dialect->exits;
     evidence.has_status = run->has_status;
     evidence.status = run->status;
     evidence.launch_step = step;

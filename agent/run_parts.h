@@ -17,9 +17,9 @@
 #include <sys/types.h>
 
 #include "agent/dialect.h"
-#include "agent/exit.h"
 #include "agent/follow.h"
 #include "agent/run.h"
+#include "agent/run_exit.h"
 #include "agent/stream.h"
 
 /* What a leader that exited left behind gets this long between TERM and KILL. */
@@ -50,7 +50,7 @@ struct agent_run {
     bool has_status; /* of the leader */
     siginfo_t status;
     bool has_exit; /* exit.json was read */
-    struct agent_exit how;
+    struct run_exit how;
 
     int64_t first_output_timeout_ms, idle_timeout_ms, timeout_ms, kill_grace_ms;
     int64_t max_output_bytes;
@@ -69,6 +69,10 @@ struct agent_run {
 };
 
 void run_delete(struct agent_run *run); /* frees the struct, whatever its state */
+int run_make_inside(const struct agent_run *run, const char *name, struct err *err);
+
+/* Starts the launcher in the directory, which has its meta.json; on failure `run` is as before,
+ * but for its times. */
 int run_spawn(struct agent_run *run, struct err *err);
 
 /* Whether the leader has ended, by now. */

@@ -55,36 +55,20 @@ static struct agent_run *new_run(const struct agent_spec *spec, const char *run_
 
 /*
  * A relative path with a slash means our directory, not the workspace that the agent gets; a
- * name means our PATH, not the short one that it gets. What is not there stays as it is: the
- * launcher says so.
+ * name means our PATH, not the short one that it gets. Its last part stays as it is: it may be
+ * a link whose name says what it is. What is not there stays: the launcher says so.
  */
 static char *resolve_program(const char *program)
 {
     AUTO_FREE char *found = agent_environment_find(program);
     AUTO_FREE char *directory = NULL;
-    const char *slash = found ? strrchr(found, '/') : NULL;
+    char *slash = found ? strrchr(found, '/') : NULL;
 
     if (!slash || found[0] == '/')
         return found ? take_ptr(&found) : xstrdup(program);
-    found[slash - found] =
-        '\0'; /* its own name stays: it may be a link, which says what it is */
+    *slash = '\0';
     directory = realpath(found, NULL);
     return directory ? xasprintf("%s/%s", directory, slash + 1) : xstrdup(program);
-}
-
-static char **copy_list(const char *const *list)
-{
-    size_t count = 0;
-    char **copy = NULL;
-
-    while (list && list[count])
-        count++;
-    if (count == 0)
-        return NULL;
-    copy = xcalloc(count + 1, sizeof(*copy));
-    while (count-- > 0)
-        copy[count] = xstrdup(list[count]);
-    return copy;
 }
 
 static int write_meta(const struct agent_run *run, const struct agent_spec *spec,
@@ -100,24 +84,15 @@ static int write_meta(const struct agent_run *run, const struct agent_spec *spec
         .idle_timeout_ms = spec->idle_timeout_ms,
         .timeout_ms = spec->timeout_ms,
         .kill_grace_ms = spec->kill_grace_ms,
-        .mode = spec->mode,
-        .fence = spec->fence,
-        .fence_read = copy_list(spec->fence_read),
-        .fence_write = copy_list(spec->fence_write),
-        .fence_hidden = copy_list(spec->fence_hidden),
-        .max_memory_bytes = spec->max_memory_bytes,
-        .max_processes = spec->max_processes,
-        .slot_dir = xstrdup_or_null(spec->slot_dir),
     };
     int rc = 0;
 
     dialect_argv_add(&argv, program);
     for (size_t i = 1; spec->command[i]; i++)
         dialect_argv_add(&argv, spec->command[i]);
-    while (spec->command[meta.command_size])
-        meta.command_size++;
     run->dialect->append_arguments(spec, &argv);
     meta.argv = argv.items;
+    fence_spec_set(&meta.fence, spec);
     rc = agent_meta_write(run->dir, &meta, spec->mode == AGENT_MODE_WRITE, err);
     agent_meta_deinit(&meta);
     return rc;
@@ -192,7 +167,7 @@ int run_spawn(struct agent_run *run, struct err *err)
     return 0;
 }
 
-static int make_inside(const struct agent_run *run, const char *name, struct err *err)
+int run_make_inside(const struct agent_run *run, const char *name, struct err *err)
 {
     AUTO_FREE char *path = xasprintf("%s/%s", run->dir, name);
 
@@ -205,14 +180,20 @@ static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spe
                              struct err *err)
 {
     AUTO_FREE char *program = resolve_program(spec->command[0]);
+    struct agent_environment wanted = { .names = spec->env_names,
+                                        .run_id = run->id,
+                                        .run_dir = run->dir,
+                                        .slot_dir = spec->slot_dir,
+                                        .program = program };
 
-    if (make_inside(run, RUN_DIR_OUTBOX, err) != 0 || make_inside(run, RUN_DIR_TMP, err) != 0 ||
+    if (run_make_inside(run, RUN_DIR_OUTBOX, err) != 0 ||
+        run_make_inside(run, RUN_DIR_TMP, err) != 0 ||
         agent_meta_write_file(run->dir, AGENT_FILE_PROMPT, spec->prompt, spec->prompt_len,
                               err) != 0 ||
         agent_follow_init(&run->follow, run->dir, err) != 0 ||
         write_meta(run, spec, program, err) != 0)
         return -1;
-    run->environment = agent_environment_build(spec->env_names, run->id, run->dir, program);
+    run->environment = agent_environment_build(&wanted);
     return run_spawn(run, err);
 }
 
@@ -285,12 +266,12 @@ static bool find_leader(struct agent_run *run, const struct agent_meta *meta)
 
 static void take_up(struct agent_run *run, const struct agent_meta *meta)
 {
-    run->mode = meta->mode;
+    run->mode = meta->fence.mode;
     run->max_output_bytes = meta->max_output_bytes;
     run->is_supervised = meta->is_supervised;
     if (meta->is_supervised)
         run->kill_grace_ms = meta->kill_grace_ms; /* by which the supervisor goes */
-    run->has_noted = agent_exit_read_verdict(run->dir, &run->noted);
+    run->has_noted = run_exit_read_verdict(run->dir, &run->noted);
     if (find_leader(run, meta))
         return;
     run->was_dead = run->has_leader_ended = true;

@@ -8,9 +8,13 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
+#define TOOL_ID_MAX_BYTES 128
+
 struct queued_event {
     enum agent_event_kind kind;
+    enum agent_tool_end tool_end;
     struct buf text;
+    struct buf tool_id; /* without memory where there is none */
 };
 
 struct agent_stream {
@@ -23,6 +27,7 @@ struct agent_stream {
     struct queued_event *events; /* events[head .. head + count) wait */
     size_t head, count, capacity;
     struct buf taken; /* the text of the event handed out last */
+    struct buf taken_id;
 };
 
 struct agent_stream *agent_stream_new(const struct dialect *dialect)
@@ -43,10 +48,13 @@ void agent_stream_free(struct agent_stream *stream)
 {
     if (!stream)
         return;
-    for (size_t i = 0; i < stream->count; i++)
+    for (size_t i = 0; i < stream->count; i++) {
         buf_deinit(&stream->events[stream->head + i].text);
+        buf_deinit(&stream->events[stream->head + i].tool_id);
+    }
     free(stream->events);
     buf_deinit(&stream->taken);
+    buf_deinit(&stream->taken_id);
     buf_deinit(&stream->line);
     stream->dialect->free_state(stream->state);
     free(stream);
@@ -73,8 +81,9 @@ static struct queued_event *add_event(struct agent_stream *stream, enum agent_ev
         }
     }
     event = &stream->events[stream->head + stream->count++];
-    event->kind = kind;
+    *event = (struct queued_event){ .kind = kind };
     buf_init(&event->text, SIZE_MAX / 4); /* bounded by the line or chunk it comes from */
+    buf_init(&event->tool_id, TOOL_ID_MAX_BYTES * 2);
     return event;
 }
 
@@ -100,20 +109,37 @@ void agent_stream_emit(struct agent_stream *stream, enum agent_event_kind kind,
         stream->summary.has_text = true;
 }
 
+void agent_stream_emit_tool(struct agent_stream *stream, enum agent_event_kind kind,
+                            const char *title, size_t len, const char *tool_id,
+                            enum agent_tool_end tool_end)
+{
+    struct queued_event *event = NULL;
+    AUTO_FREE char *id = utf8_clean_copy(tool_id, strlen(tool_id), TOOL_ID_MAX_BYTES);
+
+    agent_stream_emit(stream, kind, title, len);
+    event = &stream->events[stream->head + stream->count - 1];
+    event->tool_end = tool_end;
+    buf_append_text(&event->tool_id, id);
+}
+
 bool agent_stream_take(struct agent_stream *stream, struct agent_event *ret_event)
 {
     struct queued_event *event = NULL;
 
     buf_deinit(&stream->taken);
+    buf_deinit(&stream->taken_id);
     if (stream->count == 0)
         return false;
     event = &stream->events[stream->head++];
     if (--stream->count == 0)
         stream->head = 0;
     stream->taken = event->text;
+    stream->taken_id = event->tool_id;
     *ret_event = (struct agent_event){ .kind = event->kind,
                                        .text = buf_text(&stream->taken),
-                                       .text_len = stream->taken.len };
+                                       .text_len = stream->taken.len,
+                                       .tool_id = buf_text(&stream->taken_id),
+                                       .tool_end = event->tool_end };
     return true;
 }
 

@@ -30,8 +30,14 @@ struct agent_summary {
     bool has_text;
     bool has_result; /* a terminal event came */
     bool is_error;   /* and it said that the run failed */
+    /* Of an agent without a terminal event: it said that its answer is whole; what comes after
+     * may take that back. */
+    bool is_settled;
+    char chat_id[AGENT_CHAT_ID_BYTES]; /* of the agent's own chat, "" unless it told one */
     char error_text[256];
-    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens; /* -1 unknown */
+    /* -1 unknown. cache_read is a part of input: a dialect whose agent counts it apart adds it.
+     */
+    int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     size_t skipped_lines;
 };
 
@@ -51,5 +57,10 @@ struct agent_summary *agent_stream_summary(struct agent_stream *stream);
 /* For dialects: queues an event; text is scrubbed to clean UTF-8, empty TEXT is dropped. */
 void agent_stream_emit(struct agent_stream *stream, enum agent_event_kind kind,
                        const char *text, size_t len);
+
+/* The same for TOOL, TOOL_DONE and DENIED; `tool_id` "" for none, cut at 128 bytes. */
+void agent_stream_emit_tool(struct agent_stream *stream, enum agent_event_kind kind,
+                            const char *title, size_t len, const char *tool_id,
+                            enum agent_tool_end tool_end);
 
 #endif

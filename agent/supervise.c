@@ -18,32 +18,34 @@
 
 #include <jansson.h>
 
-#include "agent/exit.h"
-#include "agent/fence.h"
 #include "agent/process.h"
+#include "agent/run_exit.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 
 #define SLACK_MS           1000 /* a daemon that watches decides first */
+#define DISK_LOOK_MS       2000 /* how often the files of the run are counted */
 #define STRAGGLER_GRACE_MS 500  /* for what the agent left behind, at most the run's own */
 #define KILL_AGAIN_MS      20
+#define POLL_MAX_MS        60000
 #define UNKILLABLE_MS      5000 /* after KILL: stuck in the kernel, it is left to itself */
 
 struct supervisor {
     const char *run_dir;
     const struct agent_meta *meta;
-    struct fence *fence;
     pid_t agent;
-    int signal_fd, channel, notify_fd, output_fd, exit_fd;
+    struct fence *fence;
+    int signal_fd, channel, output_fd, exit_fd;
 
     int64_t started_ms;
     int64_t grown_ms; /* when the output was last seen to grow */
     off_t output_size;
+    int64_t disk_look_ms; /* when the files are looked at next */
 
     bool is_ending;
     int64_t kill_at_ms;
     bool has_children;
-    struct agent_exit how;
+    struct run_exit how;
 };
 
 void supervise_report(const char *run_dir, const char *step, const char *text)
@@ -56,31 +58,48 @@ void supervise_report(const char *run_dir, const char *step, const char *text)
 }
 
 struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *meta,
-                                  struct fence *fence)
+                                  struct fence *fence, struct err *err)
 {
     AUTO_FREE char *output = xasprintf("%s/%s", run_dir, AGENT_FILE_OUTPUT);
     struct supervisor *supervisor = xcalloc(1, sizeof(*supervisor));
-    sigset_t all;
+    sigset_t set;
 
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, NULL);
-    sigemptyset(&all);
-    sigaddset(&all, SIGCHLD);
-    sigaddset(&all, SIGTERM);
+    sigfillset(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
     supervisor->run_dir = run_dir;
     supervisor->meta = meta;
     supervisor->fence = fence;
-    supervisor->notify_fd = -1;
-    supervisor->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    supervisor->channel = -1;
+    supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     supervisor->output_fd = open(output, O_RDONLY | O_CLOEXEC | O_CREAT, 0600);
-    supervisor->exit_fd = agent_exit_reserve(run_dir);
+    supervisor->exit_fd = run_exit_reserve(run_dir);
     supervisor->started_ms = supervisor->grown_ms = clock_now_ms();
+    supervisor->disk_look_ms = supervisor->started_ms + DISK_LOOK_MS;
     supervisor->has_children = true;
-    if (supervisor->signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
-        free(supervisor);
+    if (supervisor->signal_fd < 0 || supervisor->output_fd < 0 ||
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+        err_set_errno(err, ERR_SYSTEM, "set up the supervisor");
+        supervisor_free(supervisor);
         return NULL;
     }
     return supervisor;
+}
+
+void supervisor_free(struct supervisor *supervisor)
+{
+    int *fds[] = { &supervisor->signal_fd, &supervisor->output_fd, &supervisor->exit_fd,
+                   &supervisor->channel };
+
+    if (!supervisor)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+    }
+    free(supervisor);
 }
 
 /* ---- ending -------------------------------------------------------------------------------
@@ -88,7 +107,7 @@ struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *
 
 static void write_exit(const struct supervisor *supervisor)
 {
-    agent_exit_write(supervisor->run_dir, supervisor->exit_fd, &supervisor->how);
+    run_exit_write(supervisor->run_dir, supervisor->exit_fd, &supervisor->how);
 }
 
 static void begin_ending(struct supervisor *supervisor, int64_t grace_ms)
@@ -98,7 +117,7 @@ static void begin_ending(struct supervisor *supervisor, int64_t grace_ms)
     process_signal_descendants(SIGTERM);
 }
 
-static void end_by(struct supervisor *supervisor, enum agent_exit_by by)
+static void end_by(struct supervisor *supervisor, enum run_exit_by by)
 {
     if (supervisor->is_ending)
         return;
@@ -143,7 +162,7 @@ static bool press_on(struct supervisor *supervisor, int64_t now_ms)
 
 static void note_agent_end(struct supervisor *supervisor, int status)
 {
-    struct agent_exit *how = &supervisor->how;
+    struct run_exit *how = &supervisor->how;
     int64_t grace_ms = supervisor->meta->kill_grace_ms;
 
     how->has_status = true;
@@ -157,7 +176,8 @@ static void note_agent_end(struct supervisor *supervisor, int status)
     }
     /* Now, not at the end of what it left behind: whatever happens to us meanwhile. */
     write_exit(supervisor);
-    supervisor->exit_fd = -1; /* the reserve is used up; it stays open until we exit */
+    close(supervisor->exit_fd); /* the reserve is used up */
+    supervisor->exit_fd = -1;
     if (!supervisor->is_ending && supervisor->has_children)
         begin_ending(supervisor, grace_ms < STRAGGLER_GRACE_MS ? grace_ms : STRAGGLER_GRACE_MS);
 }
@@ -189,63 +209,28 @@ static void read_signals(struct supervisor *supervisor)
 
     while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGTERM)
-            end_by(supervisor, AGENT_EXIT_BY_REQUEST);
+            end_by(supervisor, RUN_EXIT_BY_REQUEST);
     }
     reap(supervisor);
 }
 
-static int take_descriptor(struct msghdr *message)
-{
-    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    int fd = -1;
-
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(&fd, CMSG_DATA(header), sizeof(int));
-    return fd;
-}
-
-/* False when nothing more will come: the child has become the agent, or is dead. */
-static bool read_message(struct supervisor *supervisor)
-{
-    struct supervise_failure failure = { 0 };
-    struct iovec data = { .iov_base = &failure, .iov_len = sizeof(failure) };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = { .msg_iov = &data,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof(control) };
-    ssize_t got = recvmsg(supervisor->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    int fd = -1;
-
-    if (got < 0)
-        return errno == EAGAIN || errno == EINTR;
-    fd = got > 0 ? take_descriptor(&message) : -1;
-    if (fd >= 0)
-        supervisor->notify_fd = fd;
-    else if (got == sizeof(failure))
-        supervise_report(supervisor->run_dir, failure.step, failure.text);
-    return got > 0;
-}
-
+/* Until the channel's other end is closed: the child has become the agent, or is dead. */
 static void read_channel(struct supervisor *supervisor)
 {
-    if (supervisor->channel >= 0 && !read_message(supervisor)) {
-        close(supervisor->channel);
-        supervisor->channel = -1;
-    }
-}
+    struct supervise_failure failure;
+    ssize_t got = 0;
 
-static void serve_fence(struct supervisor *supervisor, short events)
-{
-    if (events & POLLIN)
-        fence_serve(supervisor->notify_fd);
-    if (events & ~POLLIN) { /* nobody is left who could ask */
-        close(supervisor->notify_fd);
-        supervisor->notify_fd = -1;
+    while (supervisor->channel >= 0) {
+        got = recv(supervisor->channel, &failure, sizeof(failure), MSG_DONTWAIT);
+        if (got == sizeof(failure)) {
+            failure.step[sizeof(failure.step) - 1] = failure.text[sizeof(failure.text) - 1] = 0;
+            supervise_report(supervisor->run_dir, failure.step, failure.text);
+        } else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        } else if (got == 0 || errno != ECONNRESET) { /* it left without reading the "go" */
+            close(supervisor->channel);
+            supervisor->channel = -1;
+        }
     }
 }
 
@@ -290,18 +275,24 @@ static int64_t total_limit_ms(const struct supervisor *supervisor)
 
 static void check_limits(struct supervisor *supervisor, int64_t now_ms)
 {
+    int64_t bytes = 0;
+
     if (supervisor->is_ending)
         return;
+    if (now_ms >= supervisor->disk_look_ms) {
+        supervisor->disk_look_ms = now_ms + DISK_LOOK_MS;
+        if (!fence_is_within_disk(supervisor->fence, &bytes))
+            end_by(supervisor, RUN_EXIT_BY_DISK);
+    }
     if (now_ms >= silence_limit_ms(supervisor))
         look_at_output(supervisor, now_ms);
     if (now_ms >= total_limit_ms(supervisor))
-        end_by(supervisor, AGENT_EXIT_BY_TIMEOUT);
+        end_by(supervisor, RUN_EXIT_BY_TIMEOUT);
     else if (now_ms >= silence_limit_ms(supervisor))
         end_by(supervisor,
-               supervisor->output_size == 0 ? AGENT_EXIT_BY_FIRST_OUTPUT : AGENT_EXIT_BY_IDLE);
+               supervisor->output_size == 0 ? RUN_EXIT_BY_FIRST_OUTPUT : RUN_EXIT_BY_IDLE);
 }
 
-/* For poll(): -1 is for ever. */
 static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
 {
     int64_t at_ms = silence_limit_ms(supervisor);
@@ -322,11 +313,10 @@ static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
 static void finish(struct supervisor *supervisor)
 {
     read_channel(supervisor); /* why it did not start, if so */
-    read_channel(supervisor);
     if (!supervisor->how.has_status || supervisor->how.left > 0)
         write_exit(supervisor);
     fence_release(supervisor->fence);
-    free(supervisor);
+    supervisor_free(supervisor);
 }
 
 void supervisor_run(struct supervisor *supervisor, pid_t agent, int channel)
@@ -342,14 +332,14 @@ void supervisor_run(struct supervisor *supervisor, pid_t agent, int channel)
         struct pollfd fds[] = {
             { .fd = supervisor->signal_fd, .events = POLLIN },
             { .fd = supervisor->channel, .events = POLLIN },
-            { .fd = supervisor->notify_fd, .events = POLLIN },
+            { .fd = fence_notify_fd(supervisor->fence), .events = POLLIN },
         };
 
         poll(fds, ARRAY_LEN(fds), wait_ms(supervisor, now_ms));
         if (fds[1].revents)
             read_channel(supervisor);
         if (fds[2].revents)
-            serve_fence(supervisor, fds[2].revents);
+            fence_serve(supervisor->fence);
         read_signals(supervisor); /* reaps also what no signal told of */
         now_ms = clock_now_ms();
         check_limits(supervisor, now_ms);

@@ -20,7 +20,9 @@
 
 #include <sys/types.h>
 
+#include "agent/fence.h"
 #include "agent/meta.h"
+#include "base/err.h"
 
 /* A message from the child over the channel: which step failed before the exec. */
 struct supervise_failure {
@@ -28,16 +30,18 @@ struct supervise_failure {
     char text[256];
 };
 
-/* What to set up before the fork. Signals stay blocked: they are read from a descriptor. */
-struct fence;
 struct supervisor;
+
+/* What is to be set up before the fork; signals stay blocked from here on, they are read from a
+ * descriptor. Borrows all it is given. NULL on failure. */
 struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *meta,
-                                  struct fence *fence);
+                                  struct fence *fence, struct err *err);
+void supervisor_free(struct supervisor *supervisor); /* NULL is fine */
 
 /*
- * Until no process of the run is left. `channel` is this end of the socket to the child (its
- * end closes with the exec): failures and the fence's descriptor come from there. Adopts the
- * channel, frees the supervisor and releases the fence.
+ * Until no process of the run is left. `channel` is our end of the socket to the child, whose
+ * end the exec closes: why it failed comes from there. Adopts channel and fence, frees the
+ * supervisor.
  */
 void supervisor_run(struct supervisor *supervisor, pid_t agent, int channel);
 

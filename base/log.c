@@ -1,6 +1,5 @@
 #include "base/log.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -12,10 +11,11 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/secrets.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES   8192
-#define SECRETS_MAX      32
+#define SECRETS_MAX      1024
 #define SECRET_MIN_BYTES 8
 
 static atomic_int current_level = LOG_LEVEL_INFO;
@@ -64,39 +64,42 @@ static void mask_span(char *at, size_t len)
     memmove(at + shown, at + len, strlen(at + len) + 1);
 }
 
-static size_t token_span(const char *at)
+/* The one-time ticket in a websocket URL. */
+static void mask_tickets(char *text)
 {
-    size_t len = 0;
-
-    while (isalnum((unsigned char)at[len]) || at[len] == '-' || at[len] == '.' ||
-           at[len] == '_')
-        len++;
-    return len;
-}
-
-/* The token shapes of Slack, and the one-time ticket in a websocket URL. */
-static void mask_shapes(char *text)
-{
-    static const char *const prefixes[] = { "xoxb-", "xoxp-", "xoxa-", "xoxe-",
-                                            "xoxe.", "xoxr-", "xoxs-", "xoxc-",
-                                            "xoxd-", "xapp-", "xwfp-" };
     static const char ticket[] = "ticket=";
 
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-        char *at = text;
-
-        while ((at = strstr(at, prefixes[i])) != NULL) {
-            size_t skip = strlen(prefixes[i]);
-            size_t len = token_span(at + skip);
-
-            if (len)
-                mask_span(at + skip, len);
-            at += skip;
-        }
-    }
     for (char *at = text; (at = strstr(at, ticket)) != NULL;) {
         at += sizeof(ticket) - 1;
-        mask_span(at, token_span(at));
+        mask_span(at, strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789-._"));
+    }
+}
+
+/* What looks like a token, a key or a password; that it is one ("xoxb-") stays readable. */
+static void mask_shapes(char *text)
+{
+    unsigned char before = 0;
+    char *at = text;
+
+    while (*at) {
+        struct secrets_match match;
+        enum secrets_run run;
+        size_t hidden;
+
+        if (!secrets_may_begin((unsigned char)*at) ||
+            secrets_look(before, at, strnlen(at, SECRETS_LOOK_MAX_BYTES), true, &match) !=
+                SECRETS_FOUND) {
+            before = (unsigned char)*at++;
+            continue;
+        }
+        at += match.skip + match.prefix;
+        hidden = match.len - match.prefix;
+        if (match.run != SECRETS_RUN_NONE)
+            hidden += secrets_run_on(match.run, at + hidden, strlen(at + hidden), true, &run);
+        mask_span(at, hidden);
+        at += hidden < 3 ? hidden : 3;
+        before = '*';
     }
 }
 
@@ -112,6 +115,7 @@ void log_mask_secrets(char *text)
             mask_span(at, len);
     }
     mask_shapes(text);
+    mask_tickets(text);
 }
 
 static const char *level_name(enum log_level level)

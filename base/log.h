@@ -27,12 +27,14 @@ enum log_format {
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 
-/* From now on `secret` (8 bytes or more) is written as "***". Copies it; duplicates are fine.
+/*
+ * From now on `secret` (8 bytes or more) is written as "***". Copies it; duplicates are fine.
+ * 1,024 of them are taken.
  */
 void log_add_secret(const char *secret);
 
 /*
- * Masks registered secrets and token shapes (xoxb-..., xapp-..., wss:// tickets) in place,
+ * Masks registered secrets, what looks like one (base/secrets.h) and wss:// tickets in place,
  * always keeping the length or shortening it. For text that leaves by another way than the log.
  */
 void log_mask_secrets(char *text);

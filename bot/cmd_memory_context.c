@@ -107,7 +107,7 @@ static void answer(struct asking *asking, const char *question, bool as_json)
     buf_clear(&asking->receipt);
     asking->options.question = question;
     memory_build_context(asking->call->memory, asking->conversation, &asking->options,
-                         &asking->context, &receipt);
+                         &asking->context, NULL, &receipt);
     if (as_json) {
         memory_receipt_print_json(&receipt, &asking->receipt);
         put_json(asking, question, receipt.tokens);

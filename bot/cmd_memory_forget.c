@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -179,11 +178,12 @@ static int ask(struct memory_call *call)
 static bool is_alone(const struct memory_call *call)
 {
     AUTO_FREE char *path = xasprintf("%s/daemon.lock", call->config->state_dir);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
 
     if (fd < 0)
         return errno == ENOENT;
-    return flock(fd, LOCK_SH | LOCK_NB) == 0;
+    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
 }
 
 static int forget(struct memory_call *call)

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -283,6 +282,7 @@ static void apply_config(struct daemon *daemon, struct config *fresh)
     log_configure(daemon->cli->is_verbose ? LOG_LEVEL_DEBUG : (enum log_level)fresh->log.level,
                   (enum log_format)fresh->log.format);
     memory_reconfigure(daemon->app.memory, &options);
+    dispatch_set_busy(daemon->app.dispatch, (enum dispatch_busy)fresh->agent.busy);
     swap_config(daemon, fresh);
 }
 
@@ -370,18 +370,23 @@ static void on_loop_running(void *context, void *item)
 /* ---- start and end ------------------------------------------------------------------------
  */
 
-/* One daemon for a state directory: two would answer everything twice. */
+/*
+ * One daemon for a state directory: two would answer everything twice. A record lock ends with
+ * its process; a flock() would live on in a child that the daemon was just starting when it
+ * was killed, and refuse the next daemon.
+ */
 static int take_lock(struct daemon *daemon, struct err *err)
 {
     const char *state_dir = daemon->app.config->state_dir;
     AUTO_FREE char *path = xasprintf("%s/daemon.lock", state_dir);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
     if (file_make_dirs(state_dir, 0700, err) < 0)
         return -1;
     daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (daemon->lock_fd < 0)
         return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
-    if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    if (fcntl(daemon->lock_fd, F_SETLK, &lock) < 0)
         return err_set(err, ERR_SYSTEM,
                        "another threadkeeper runs with state_dir %s; stop it first", state_dir);
     return 0;
@@ -398,6 +403,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->features = slack_features_new();
     app->people = people_new();
     app->dispatch = dispatch_new(app->metrics);
+    dispatch_set_busy(app->dispatch, (enum dispatch_busy)app->config->agent.busy);
     app->launcher = wiring_own_path();
     app->runs_dir = xasprintf("%s/runs", app->config->state_dir);
     if (take_lock(daemon, err) < 0 || file_make_dirs(app->runs_dir, 0700, err) < 0 ||

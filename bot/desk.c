@@ -31,7 +31,15 @@
 #define MISSED_PAGE      64
 #define MISSED_AGAIN_MS  1000 /* after the ledger could not be read */
 
-enum task_kind { TASK_COMMAND, TASK_STOP, TASK_RETRY, TASK_REFUSE, TASK_TELL, TASK_DELETED };
+enum task_kind {
+    TASK_COMMAND,
+    TASK_STOP,
+    TASK_STOP_SIGN,
+    TASK_RETRY,
+    TASK_REFUSE,
+    TASK_TELL,
+    TASK_DELETED,
+};
 
 struct task {
     enum task_kind kind;
@@ -106,6 +114,11 @@ void desk_stop_pressed(struct desk *desk, const char *channel, const char *threa
     submit(desk, TASK_STOP, NULL, channel, thread_ts, user, "");
 }
 
+void desk_stop_sign(struct desk *desk, const char *channel, const char *ts, const char *user)
+{
+    submit(desk, TASK_STOP_SIGN, NULL, channel, "", user, ts);
+}
+
 void desk_retry_pressed(struct desk *desk, const char *channel, const char *thread_ts,
                         const char *user, const char *ids)
 {
@@ -145,6 +158,31 @@ static void do_stop_pressed(struct desk *desk, const struct task *task)
     desk_stop_matching(desk->app, &filter, &running, &waiting);
     log_info("stop pressed by user=%s channel=%s thread=%s: running=%u waiting=%zu", task->user,
              task->channel, task->thread_ts, running, waiting);
+}
+
+/* What was running says "Stopped" itself; what only waited has no place of its own to say so.
+ */
+static void do_stop_sign(struct desk *desk, const struct task *task)
+{
+    AUTO_FREE char *thread_ts = NULL;
+    AUTO_FREE char *conversation = dispatch_find_conversation(
+        desk->app->dispatch, task->channel, task->detail, &thread_ts);
+    struct dispatch_filter filter = { .conversation = conversation };
+    struct err err = { 0 };
+    unsigned running;
+    size_t waiting;
+
+    if (!conversation)
+        return;
+    if (!desk_is_admin(desk->app, task->user))
+        filter.user = task->user;
+    desk_stop_matching(desk->app, &filter, &running, &waiting);
+    log_info("stop sign by user=%s channel=%s ts=%s: running=%u waiting=%zu", task->user,
+             task->channel, task->detail, running, waiting);
+    if (!running && waiting &&
+        slack_post_ephemeral(desk->web, task->channel, thread_ts, task->user,
+                             "Dropped: it will not be answered.", &err) < 0)
+        log_debug("%s", err.message);
 }
 
 /* ---- commands -----------------------------------------------------------------------------
@@ -363,6 +401,9 @@ static void do_task(struct desk *desk, const struct task *task)
         break;
     case TASK_STOP:
         do_stop_pressed(desk, task);
+        break;
+    case TASK_STOP_SIGN:
+        do_stop_sign(desk, task);
         break;
     case TASK_RETRY:
         do_retry(desk, task);

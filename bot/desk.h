@@ -35,6 +35,13 @@ void desk_command(struct desk *desk, struct ledger_entry *entry);
 void desk_stop_pressed(struct desk *desk, const char *channel, const char *thread_ts,
                        const char *user);
 
+/*
+ * A stop sign as a reaction to message `ts`. Where that is a question under way or waiting, or
+ * the answer to one, what its person asked in that conversation is stopped, as by !stop, if it
+ * is that person who reacted; admins stop all of it. Else nothing happens.
+ */
+void desk_stop_sign(struct desk *desk, const char *channel, const char *ts, const char *user);
+
 /* Our Retry button; `ids` comma-separated. */
 void desk_retry_pressed(struct desk *desk, const char *channel, const char *thread_ts,
                         const char *user, const char *ids);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "bot/app.h"
+#include "bot/pace.h"
 #include "bot/route.h"
 
 #define LOG_MODULE "bot.desk"
@@ -109,6 +110,7 @@ void desk_say_status(const struct command_call *call, struct buf *out)
     struct dispatch_figures figures;
     struct memory_stats stats;
     char up[32];
+    char took[32];
 
     dispatch_get_figures(app->dispatch, call->entry->conversation, &figures);
     memory_get_stats(app->memory, &stats);
@@ -120,8 +122,12 @@ void desk_say_status(const struct command_call *call, struct buf *out)
                atomic_load(&app->ready_links), config->slack.connections, figures.running,
                config->agent.max_running, figures.waiting, figures.waiting == 1 ? "" : "s",
                stats.conversations);
-    if (figures.ahead)
-        buf_printf(out, "- %zu turn%s ahead of yours\n", figures.ahead,
-                   figures.ahead == 1 ? "" : "s");
+    if (figures.typical_ms != PACE_UNKNOWN)
+        buf_printf(out, "- a turn takes %s of late\n", clock_human(figures.typical_ms, took));
+    if (figures.is_waiting) {
+        buf_append_text(out, "- your waiting message: ");
+        pace_print(figures.ahead, figures.wait_ms, out);
+        buf_append_char(out, '\n');
+    }
     config_unref(config);
 }

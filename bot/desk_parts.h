@@ -35,6 +35,7 @@ void desk_say_status(const struct command_call *call, struct buf *out);
 void desk_say_prefs(const struct command_call *call, struct buf *out);
 void desk_say_profile(const struct command_call *call, struct buf *out);
 void desk_say_forget(const struct command_call *call, struct buf *out);
+void desk_say_usage(const struct command_call *call, struct buf *out);
 void desk_say_stats(const struct command_call *call, struct buf *out);
 
 #endif

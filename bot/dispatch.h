@@ -28,13 +28,17 @@ struct dispatch;
 /* What a worker gets: all of one conversation, oldest first. */
 struct dispatch_batch {
     char *conversation;
-    struct ledger_entry **entries;
+    struct ledger_entry **entries; /* with room for DISPATCH_BATCH_MAX */
     size_t count;
+    bool is_found; /* the first was found in the ledger: an earlier process may know more */
 };
 
 struct dispatch *dispatch_new(struct metrics *metrics);
 void dispatch_free(
     struct dispatch *dispatch); /* NULL is fine; close it and join the takers first */
+
+/* How many threads take batches, for the estimates; 1 unless said. */
+void dispatch_set_takers(struct dispatch *dispatch, size_t takers);
 
 enum dispatch_source {
     DISPATCH_NEW,    /* just recorded; in the order of the ledger's ids */
@@ -58,8 +62,47 @@ void dispatch_submit(struct dispatch *dispatch, struct ledger_entry *entry,
  */
 bool dispatch_take(struct dispatch *dispatch, int cancel_fd, struct dispatch_batch *ret_batch);
 
+/* The taker has left messages out of the batch (freed them): they are not the turn's any more.
+ */
+void dispatch_note_batch(struct dispatch *dispatch, const struct dispatch_batch *batch);
+
 /* Frees the batch and its lane for the next turn. */
 void dispatch_finish(struct dispatch *dispatch, struct dispatch_batch *batch);
+
+/* ---- newer messages while a turn runs (agent.busy) ---------------------------------------
+ *
+ * A newer message acts on the running turn only when its author is one of those whose messages
+ * that turn answers: in a conversation that people share nobody ends another one's turn by
+ * talking; they queue. Nor does a Retry act. Several quick messages act together, once nothing
+ * came for DISPATCH_SETTLE_MS, at the latest DISPATCH_SETTLE_MAX_MS after the first. Nothing is
+ * remembered of that on disk: a new process finds the same messages waiting behind the same run
+ * and decides anew.
+ */
+
+#define DISPATCH_SETTLE_MS     800
+#define DISPATCH_SETTLE_MAX_MS 3000
+
+enum dispatch_busy { DISPATCH_QUEUE, DISPATCH_STEER, DISPATCH_INTERRUPT }; /* as config_busy */
+
+/* From now on, for turns that run already as well; DISPATCH_QUEUE at first. */
+void dispatch_set_busy(struct dispatch *dispatch, enum dispatch_busy busy);
+
+/*
+ * What the running turn is to do: DISPATCH_QUEUE goes on. `is_over`: its run has ended, so
+ * messages count that came a moment ago, too. Never steers or interrupts what was stopped.
+ */
+enum dispatch_busy dispatch_ask_busy(struct dispatch *dispatch,
+                                     const struct dispatch_batch *batch, int64_t now_ms,
+                                     bool is_over);
+
+/*
+ * Steering: adds to the batch what waits at the head of its lane for the same place, whoever
+ * wrote it, in order, and drains cancel_fd. Returns how many; 0 also when a stop was quicker.
+ */
+size_t dispatch_take_more(struct dispatch *dispatch, struct dispatch_batch *batch);
+
+/* Whether somebody stopped the running turn (dispatch_stop()). */
+bool dispatch_is_stopped(struct dispatch *dispatch, const struct dispatch_batch *batch);
 
 /* No more batches; waiting takers wake up. */
 void dispatch_close(struct dispatch *dispatch);
@@ -82,7 +125,7 @@ void dispatch_refilled(struct dispatch *dispatch, bool has_more);
 /* Which conversations a stop means: an empty member matches any. */
 struct dispatch_filter {
     const char *conversation;
-    const char *user; /* who asked: only that person's messages are stopped */
+    const char *user; /* only what that person asked, alone or with others */
     const char *channel;
     const char *thread; /* reply_thread */
 };
@@ -104,6 +147,20 @@ struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *ch
                                        const char *ts);
 
 /*
+ * The conversation whose running turn answers the message (channel, ts) or is answering in it,
+ * or in which it waits or tells the place of one that waits; *ret_thread is where it is
+ * answered. NULL: no such, and *ret_thread as before; caller frees both.
+ */
+char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
+                                 char **ret_thread);
+
+/* The running turn answers in this message, too; the message tells the place of a waiting one.
+ */
+void dispatch_note_answer(struct dispatch *dispatch, const char *conversation, const char *ts);
+void dispatch_note_notice(struct dispatch *dispatch, const char *conversation, int64_t id,
+                          const char *ts);
+
+/*
  * For a conversation that begins afresh (!new) while a turn of it runs: true when one does, and
  * then dispatch_wants_reset() tells its worker before dispatch_finish() that its turn belongs
  * to the past.
@@ -111,13 +168,47 @@ struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *ch
 bool dispatch_mark_reset(struct dispatch *dispatch, const char *conversation);
 bool dispatch_wants_reset(struct dispatch *dispatch, const struct dispatch_batch *batch);
 
+/* ---- who waits where ---------------------------------------------------------------------
+ */
+
+/* How long a turn took, for the estimates. */
+void dispatch_note_duration(struct dispatch *dispatch, int64_t duration_ms);
+
+/* The first waiting message of a conversation. */
+struct dispatch_place {
+    int64_t id;
+    char *conversation;
+    char *channel;
+    char *reply_thread;
+    char *reply_state; /* what an earlier process noted, or "" */
+    unsigned attempts;
+    int64_t received_wall_us;
+    bool is_found; /* in the ledger */
+    bool is_run;   /* an earlier process has begun it */
+    int64_t waited_ms;
+    size_t ahead;    /* turns before its own */
+    int64_t wait_ms; /* until its turn begins, PACE_UNKNOWN without an estimate */
+};
+void dispatch_place_deinit(struct dispatch_place *place); /* safe on a zeroed struct */
+
+/*
+ * At most `max` places, those that are next first; not those whose conversation is being
+ * answered in the same place, for there the answer can be seen. The caller deinits them.
+ */
+size_t dispatch_list_waiting(struct dispatch *dispatch, int64_t now_ms,
+                             struct dispatch_place *ret_places, size_t max);
+
 struct dispatch_figures {
     size_t waiting;
     size_t running;
-    size_t people;   /* with something waiting */
-    bool is_running; /* this conversation's turn; only with a key */
-    size_t ahead;    /* batches before this conversation's next turn; only with a key */
+    size_t people; /* with something waiting */
     bool is_overflowing;
+    int64_t typical_ms; /* of a turn, PACE_UNKNOWN when none has ended yet */
+    /* Of one conversation, only with a key: */
+    bool is_running;
+    bool is_waiting; /* a message of it; then also: */
+    size_t ahead;    /* turns before its next one */
+    int64_t wait_ms; /* or PACE_UNKNOWN */
 };
 void dispatch_get_figures(struct dispatch *dispatch, const char *conversation,
                           struct dispatch_figures *ret_figures);

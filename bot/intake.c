@@ -360,6 +360,9 @@ static void handle_at_once(struct intake *intake, const struct slack_event *even
     case ROUTE_STOP:
         desk_stop_pressed(desk, event->channel, event->thread_ts, event->user);
         break;
+    case ROUTE_STOP_SIGN:
+        desk_stop_sign(desk, event->channel, event->ts, event->user);
+        break;
     case ROUTE_RETRY:
         if (is_new_click(intake, event))
             desk_retry_pressed(desk, event->channel, event->thread_ts, event->user,

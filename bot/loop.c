@@ -1,6 +1,8 @@
 #include "bot/loop.h"
 
+#include <errno.h>
 #include <libwebsockets.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +19,8 @@
 #include "base/log.h"
 
 #define FDS_MAX             256
+#define LISTEN_PATIENCE_MS  2000
+#define LISTEN_STEP_MS      50
 #define HTTP_HEADERS_BYTES  1024
 #define HTTP_PATH_MAX_BYTES 256
 #define HTTP_BODY_MAX_BYTES (4U << 20)
@@ -218,6 +222,25 @@ static int split_listen(const char *listen, char *host, size_t size, int *ret_po
     return 0;
 }
 
+/*
+ * Killed while it was starting an agent, a daemon leaves its descriptors to that child for an
+ * instant, the listening socket among them: patience before "somebody else listens there".
+ */
+static struct lws_vhost *listen_patiently(struct lws_context *lws,
+                                          const struct lws_context_creation_info *info)
+{
+    struct lws_vhost *vhost = NULL;
+
+    for (int left_ms = LISTEN_PATIENCE_MS; left_ms >= 0; left_ms -= LISTEN_STEP_MS) {
+        errno = 0;
+        vhost = lws_create_vhost(lws, info);
+        if (vhost || errno != EADDRINUSE)
+            break;
+        poll(NULL, 0, LISTEN_STEP_MS);
+    }
+    return vhost;
+}
+
 static int start_listener(struct loop *loop, const char *listen,
                           const struct lws_protocols *protocols, struct err *err)
 {
@@ -233,7 +256,7 @@ static int start_listener(struct loop *loop, const char *listen,
     info.protocols = protocols;
     info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
     info.keepalive_timeout = 5;
-    loop->http = lws_create_vhost(loop->lws, &info);
+    loop->http = listen_patiently(loop->lws, &info);
     if (!loop->http)
         return err_set(err, ERR_SYSTEM,
                        "cannot listen on %s: is another threadkeeper running? Set admin.listen "

@@ -186,6 +186,22 @@ static void route_action(const struct slack_event *event, const struct slack_ide
     route->reply_thread = xstrdup(event->thread_ts);
 }
 
+/* :octagonal_sign: is Slack's name of the stop sign; the others are what people take for it. */
+static void route_reaction(const struct slack_event *event, const struct slack_identity *self,
+                           struct route *route)
+{
+    static const char *const signs[] = { "octagonal_sign", "stop_sign",
+                                         "black_square_for_stop" };
+
+    ignore(route, "not a stop sign");
+    if (!*event->user || same(event->user, self->user_id) || !*event->ts)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
+        if (strcmp(event->reaction, signs[i]) == 0)
+            route->verdict = ROUTE_STOP_SIGN;
+    }
+}
+
 void route_event(const struct slack_event *event, const struct slack_identity *self,
                  const struct config *config, struct route *ret_route)
 {
@@ -198,6 +214,9 @@ void route_event(const struct slack_event *event, const struct slack_identity *s
         break;
     case SLACK_EVENT_SESSION_STOPPED:
         route->verdict = ROUTE_STOP;
+        break;
+    case SLACK_EVENT_REACTION:
+        route_reaction(event, self, route);
         break;
     case SLACK_EVENT_ACTION:
         route_action(event, self, config, route);

@@ -17,13 +17,14 @@
 
 enum route_verdict {
     ROUTE_IGNORE,
-    ROUTE_REFUSE,  /* addressed to us by somebody who may not: tell them, once in a while */
-    ROUTE_MESSAGE, /* for the agent */
-    ROUTE_COMMAND, /* !help and its like, for the desk */
-    ROUTE_STOP,    /* Slack's Stop button */
-    ROUTE_RETRY,   /* our Retry button; `argument` holds the ledger ids, comma-separated */
-    ROUTE_DELETED, /* a message is gone: withdraw it if it still waits */
-    ROUTE_DEAD,    /* the app was uninstalled or its tokens revoked */
+    ROUTE_REFUSE,    /* addressed to us by somebody who may not: tell them, once in a while */
+    ROUTE_MESSAGE,   /* for the agent */
+    ROUTE_COMMAND,   /* !help and its like, for the desk */
+    ROUTE_STOP,      /* Slack's Stop button */
+    ROUTE_STOP_SIGN, /* a stop sign as a reaction to a message */
+    ROUTE_RETRY,     /* our Retry button; `argument` holds the ledger ids, comma-separated */
+    ROUTE_DELETED,   /* a message is gone: withdraw it if it still waits */
+    ROUTE_DEAD,      /* the app was uninstalled or its tokens revoked */
 };
 
 #define ROUTE_RETRY_ACTION "threadkeeper_retry"

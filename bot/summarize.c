@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/run.h"
+#include "agent/slot.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -123,6 +124,21 @@ static enum summarize_outcome judge(const struct summarize *summarize,
     return SUMMARIZE_MADE;
 }
 
+static int take_slot(const struct summarize *summarize, const char *run_id,
+                     struct agent_spec *spec, struct agent_slot **ret_slot, struct err *err)
+{
+    struct agent_slot_wanted wanted = { .state_dir = summarize->config->state_dir,
+                                        .run_id = run_id,
+                                        .mode = spec->mode };
+
+    if (spec->dialect != AGENT_DIALECT_CURSOR)
+        return 0;
+    if (agent_slot_take(&wanted, ret_slot, err) < 0)
+        return -1;
+    spec->slot_dir = agent_slot_dir(*ret_slot);
+    return 0;
+}
+
 static enum summarize_outcome ask_agent(const struct summarize *summarize,
                                         const struct summary_work *work, struct buf *answer)
 {
@@ -132,6 +148,7 @@ static enum summarize_outcome ask_agent(const struct summarize *summarize,
     AUTO_BUF struct buf prompt = { 0 };
     char run_id[AGENT_RUN_ID_BYTES];
     struct agent_run *run = NULL;
+    struct agent_slot *slot = NULL;
     enum summarize_outcome outcome = SUMMARIZE_STOPPED;
     struct err err = { 0 };
 
@@ -142,13 +159,15 @@ static enum summarize_outcome ask_agent(const struct summarize *summarize,
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
     agent_run_new_id(run_id);
-    if (agent_run_start(&spec, run_id, &run, &err) < 0) {
+    if (take_slot(summarize, run_id, &spec, &slot, &err) < 0 ||
+        agent_run_start(&spec, run_id, &run, &err) < 0) {
         log_warn("no summary of conversation=%s: %s", summarize->key, err.message);
         outcome = SUMMARIZE_FAILED;
     } else if (follow(summarize, run, answer)) {
         outcome = judge(summarize, agent_run_result(run), answer);
     }
     agent_run_free(run, false);
+    agent_slot_release(slot, false);
     if (agent_run_remove(summarize->runs_dir, run_id, &err) < 0)
         log_warn("%s", err.message);
     return outcome;
@@ -260,4 +279,5 @@ void summarize_clean_up(const struct summarize *summarize)
             end_leftover(summarize, entry->d_name);
     }
     closedir(directory);
+    agent_slots_clear(summarize->config->state_dir); /* theirs, and of runs that ended alone */
 }

@@ -16,6 +16,15 @@
 
 struct surface;
 
+enum surface_step_state { SURFACE_STEP_RUNNING, SURFACE_STEP_DONE, SURFACE_STEP_FAILED };
+
+/* A step of the agent's work: a tool at work, a long thought. */
+struct surface_step {
+    unsigned number;   /* 1, 2, ... within the turn; the same again changes it */
+    const char *title; /* one short line, clean UTF-8: "Reading auth.c (20 s)" */
+    enum surface_step_state state;
+};
+
 struct surface_ops {
     /* The turn starts: show life. */
     void (*begin)(struct surface *surface, int64_t now_ms);
@@ -24,6 +33,8 @@ struct surface_ops {
     int (*resume)(struct surface *surface, const char *state, struct err *err);
     /* What the agent is doing right now. */
     void (*set_status)(struct surface *surface, const char *status, int64_t now_ms);
+    /* The same in more detail, for surfaces that keep a list of what was done. */
+    void (*show_step)(struct surface *surface, const struct surface_step *step);
     /* More of the answer. */
     void (*append)(struct surface *surface, const char *text, size_t len);
     /* Sends what is due; returns when to call again. *ret_stopped: the person pressed Stop. */

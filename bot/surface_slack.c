@@ -37,6 +37,17 @@ static void set_status(struct surface *surface, const char *status, int64_t now_
     slack_reply_set_status(from(surface)->reply, status, now_ms);
 }
 
+static void show_step(struct surface *surface, const struct surface_step *step)
+{
+    static const enum slack_task_state states[] = {
+        [SURFACE_STEP_RUNNING] = SLACK_TASK_RUNNING,
+        [SURFACE_STEP_DONE] = SLACK_TASK_DONE,
+        [SURFACE_STEP_FAILED] = SLACK_TASK_FAILED,
+    };
+
+    slack_reply_set_task(from(surface)->reply, step->number, step->title, states[step->state]);
+}
+
 static void append(struct surface *surface, const char *text, size_t len)
 {
     slack_reply_append(from(surface)->reply, text, len);
@@ -98,6 +109,7 @@ static const struct surface_ops slack_ops = {
     .begin = begin,
     .resume = resume,
     .set_status = set_status,
+    .show_step = show_step,
     .append = append,
     .tick = tick,
     .answer = answer,

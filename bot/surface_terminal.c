@@ -54,6 +54,13 @@ static int resume(struct surface *surface, const char *state, struct err *err)
     return err_set(err, ERR_INPUT, "a terminal has nothing to go on with");
 }
 
+/* The status says it; a list of steps would stand in the way of the answer. */
+static void show_step(struct surface *surface, const struct surface_step *step)
+{
+    (void)surface;
+    (void)step;
+}
+
 static void append(struct surface *surface, const char *text, size_t len)
 {
     struct surface_terminal *terminal = from(surface);
@@ -117,6 +124,7 @@ static const struct surface_ops terminal_ops = {
     .begin = begin,
     .resume = resume,
     .set_status = set_status,
+    .show_step = show_step,
     .append = append,
     .tick = tick,
     .answer = answer,

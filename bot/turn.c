@@ -12,15 +12,30 @@
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics)
 {
     static const char help[] = "Turns by how they ended.";
+    static const char tokens_help[] =
+        "Tokens as the agent reports them (cache_read is a part of input), and estimated of "
+        "those that report none.";
 
     *turn_metrics = (struct turn_metrics){
         .answered = metrics_counter(metrics, "turns_total", "outcome=\"answered\"", help),
         .failed = metrics_counter(metrics, "turns_total", "outcome=\"failed\"", help),
         .stopped = metrics_counter(metrics, "turns_total", "outcome=\"stopped\"", help),
-        .input_tokens = metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"",
-                                        "Tokens as the agent reports them."),
-        .output_tokens = metrics_counter(metrics, "agent_tokens_total", "kind=\"output\"",
-                                         "Tokens as the agent reports them."),
+        .interrupted = metrics_counter(metrics, "turns_total", "outcome=\"interrupted\"", help),
+        .steered = metrics_counter(metrics, "turns_steered_total", "",
+                                   "Runs that another one followed with newer messages."),
+        .input_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"", tokens_help),
+        .output_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"output\"", tokens_help),
+        .cache_read_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"cache_read\"", tokens_help),
+        .cache_write_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"cache_write\"", tokens_help),
+        .estimated_tokens =
+            metrics_counter(metrics, "agent_tokens_total", "kind=\"estimated\"", tokens_help),
+        .spent = metrics_counter(metrics, "spending_refused_total", "",
+                                 "Questions refused because their author's tokens of the day "
+                                 "were used up (agent.spending.user_day_tokens)."),
         .wait = metrics_histogram(metrics, "event_to_agent_seconds", "",
                                   "From the arrival of a message to the start of its run."),
         .duration =
@@ -45,6 +60,7 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
 {
     int64_t due_ms = 0;
 
+    activity_begin(&progress->activity, turn->surface, clock_now_ms());
     for (;;) {
         struct agent_event event = { 0 };
         int64_t now_ms = clock_now_ms();
@@ -52,7 +68,7 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
 
         if (turn_is_stopping(turn))
             return false;
-        if (now_ms >= due_ms) {
+        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms) {
             due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
             if (is_stopped)
                 eventfd_write(turn->cancel_fd, 1);
@@ -61,11 +77,14 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
                        due_ms < now_ms + TURN_STOP_CHECK_MS ? due_ms
                                                             : now_ms + TURN_STOP_CHECK_MS,
                        &event);
+        turn_show_event(turn, progress, &event);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
-        turn_show_event(turn, progress, &event);
+        turn_note_done(progress, &event);
         if (event.kind != AGENT_EVENT_NONE)
             due_ms = 0; /* the surface decides whether that is worth sending now */
+        else
+            turn_ask_busy(turn, progress);
     }
 }
 
@@ -82,6 +101,45 @@ static int open_conversation(struct turn *turn, struct turn_progress *progress, 
     return rc;
 }
 
+static void end_agent(const struct turn *turn, struct turn_progress *progress, bool is_left)
+{
+    bool was_taken_up = progress->run && !progress->slot;
+
+    if (progress->run)
+        agent_run_free(progress->run, is_left);
+    agent_slot_release(progress->slot, is_left);
+    if (was_taken_up && !is_left) /* the daemon that had its slot is gone */
+        agent_slots_clear(turn->config->state_dir);
+}
+
+/* Follows the run, and those that follow it, to the end of the turn. */
+static enum turn_outcome follow(struct turn *turn, struct turn_progress *progress)
+{
+    struct err err = { 0 };
+
+    while (follow_run(turn, progress)) {
+        int rc;
+
+        switch (turn_busy_verdict(turn, progress)) {
+        case DISPATCH_QUEUE:
+            return turn_end_run(turn, progress);
+        case DISPATCH_INTERRUPT:
+            return turn_end_interrupted(turn, progress);
+        case DISPATCH_STEER:
+            break;
+        }
+        rc = turn_steer(turn, progress, &err);
+        if (rc < 0) {
+            log_err("turn not carried on, channel=%s ts=%s: %s",
+                    turn_first_entry(turn)->channel, turn_first_entry(turn)->ts, err.message);
+            return turn_end_failed(turn, progress, TURN_NOT_STARTED, false);
+        }
+        if (rc > 0)
+            return turn_end_run(turn, progress);
+    }
+    return TURN_LEFT;
+}
+
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
@@ -89,28 +147,25 @@ enum turn_outcome turn_run(struct turn *turn)
     enum turn_outcome outcome;
 
     buf_init(&progress.denied, 1024);
+    buf_init(&progress.done, TURN_DONE_MAX_BYTES);
+    buf_init(&progress.shown, TURN_SHOWN_MAX_BYTES);
     for (size_t i = 0; i < turn->batch->count; i++)
         progress.ids[i] = turn->batch->entries[i]->id;
     if (open_conversation(turn, &progress, &err) < 0 ||
         turn_have_agent(turn, &progress, &err) < 0) {
         log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
                 turn_first_entry(turn)->ts, err.message);
-        outcome =
-            turn_end_failed(turn, &progress,
-                            "Sorry, I could not start on this; the people who run me find the "
-                            "cause in the log.",
-                            false);
+        outcome = turn_end_failed(turn, &progress, TURN_NOT_STARTED, false);
     } else if (!progress.run) {
         outcome = turn_end_kept(turn, &progress);
-    } else if (follow_run(turn, &progress)) {
-        outcome = turn_end_run(turn, &progress);
     } else {
-        outcome = TURN_LEFT;
+        outcome = follow(turn, &progress);
     }
-    if (progress.run)
-        agent_run_free(progress.run, outcome == TURN_LEFT);
+    end_agent(turn, &progress, outcome == TURN_LEFT);
     memory_conversation_end(turn->memory, progress.conversation);
     buf_deinit(&progress.denied);
+    buf_deinit(&progress.done);
+    buf_deinit(&progress.shown);
     buf_deinit(&progress.kept);
     buf_deinit(&progress.kept_note);
     return outcome;

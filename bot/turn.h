@@ -4,6 +4,9 @@
  *
  *   begin -> conversation pinned -> marked running -> agent started (or taken up again)
  *         -> events to the surface -> answer closed -> turns and "done" in one commit
+ *               ^           |
+ *               +-- steer --+  newer messages join the batch, another run goes on
+ * (turn_steer.c)
  *
  * The answer is closed before the commit: if the process dies between the two, the run is found
  * again and the last message is rewritten with the same text, while the other order would lose
@@ -30,10 +33,16 @@ struct turn_metrics {
     struct metric *answered;
     struct metric *failed;
     struct metric *stopped;
+    struct metric *interrupted;
+    struct metric *steered; /* runs */
     struct metric *input_tokens;
     struct metric *output_tokens;
-    struct histogram *wait;     /* from the event to the start of the agent */
-    struct histogram *duration; /* of the agent's run */
+    struct metric *cache_read_tokens;
+    struct metric *cache_write_tokens;
+    struct metric *estimated_tokens; /* of agents that report none */
+    struct metric *spent;            /* questions refused because a day's tokens were used up */
+    struct histogram *wait;          /* from the event to the start of the agent */
+    struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
 };
@@ -51,17 +60,27 @@ struct turn {
     int cancel_fd;
     int64_t patience_ms; /* for a Slack or a disk that refuses the end of the turn */
     struct dispatch_batch *batch;
+    struct dispatch *dispatch; /* NULL: nothing newer can come (a terminal) */
+    /* Newer messages have joined the batch: the owner drops those that may not, and notes the
+     * ids. */
+    void (*on_more)(void *context, struct dispatch_batch *batch);
+    void *context;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)
 
 enum turn_outcome {
     TURN_ANSWERED,
-    TURN_FAILED,  /* the person was told */
-    TURN_STOPPED, /* by the person */
-    TURN_LEFT,    /* the daemon stops; the next one takes it up */
+    TURN_FAILED,      /* the person was told */
+    TURN_STOPPED,     /* by the person */
+    TURN_INTERRUPTED, /* by a newer message of the person */
+    TURN_REFUSED,     /* the person's tokens of the day are used up */
+    TURN_LEFT,        /* the daemon stops; the next one takes it up */
 };
 
 enum turn_outcome turn_run(struct turn *turn);
+
+/* No run: the person reads `sentence`, and the messages are done with. */
+enum turn_outcome turn_refuse(struct turn *turn, const char *sentence);
 
 #endif

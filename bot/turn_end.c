@@ -7,10 +7,13 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/utf8.h"
 
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
+#define NOTE_MAX_BYTES   2000
+#define DENIED_MAX_BYTES 500
 #define RETRY_MAX_BYTES  1900 /* a button carries 2,000 */
 #define PATIENCE_BASE_MS 2000 /* waits between attempts while Slack or the disk refuse */
 #define PATIENCE_CAP_MS  60000
@@ -107,14 +110,13 @@ static bool may_store_again(const struct turn *turn, int64_t started_ms, unsigne
     return wait_for_better_times(turn, attempt);
 }
 
-static void mark_failed(struct turn *turn, const struct turn_progress *progress)
+static void mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
 {
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
 
     for (unsigned attempt = 0;
-         memory_mark_messages(turn->memory, progress->ids, turn->batch->count, LEDGER_FAILED,
-                              &err) < 0;
+         memory_mark_messages(turn->memory, ids, turn->batch->count, state, &err) < 0;
          attempt++) {
         if (may_store_again(turn, started_ms, attempt, &err))
             continue;
@@ -124,7 +126,8 @@ static void mark_failed(struct turn *turn, const struct turn_progress *progress)
     }
 }
 
-static void fill_turns(const struct turn *turn, const char *answer, struct memory_turn *turns)
+static void fill_turns(const struct turn *turn, const char *answer, const char *metadata,
+                       struct memory_turn *turns)
 {
     size_t count = turn->batch->count;
 
@@ -147,17 +150,19 @@ static void fill_turns(const struct turn *turn, const char *answer, struct memor
         .slack_ts = "",
         .at_wall_s = clock_wall_s(),
         .tokens = memory_estimate_tokens(answer, strlen(answer)),
+        .metadata = metadata,
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, enum ledger_state state)
+static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+                     enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
-    const char *answer = turn->surface->ops->answer(turn->surface);
+    AUTO_FREE char *metadata = usage_print_json(&progress->usage);
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
 
-    fill_turns(turn, answer, turns);
+    fill_turns(turn, answer, metadata, turns);
     for (unsigned attempt = 0;
          memory_conversation_commit(turn->memory, progress->conversation, turns,
                                     turn->batch->count + (*answer ? 1 : 0), progress->ids,
@@ -174,17 +179,17 @@ static void remember(struct turn *turn, struct turn_progress *progress, enum led
         log_warn("%s", err.message);
 }
 
-static void count_usage(const struct turn *turn, const struct turn_progress *progress,
-                        const struct agent_result *result)
+void turn_note_run(const struct turn *turn, struct turn_progress *progress)
 {
+    const struct agent_result *result = agent_run_result(progress->run);
+
     histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
-    if (result->input_tokens > 0)
-        metric_add(turn->metrics->input_tokens, result->input_tokens);
-    if (result->output_tokens > 0)
-        metric_add(turn->metrics->output_tokens, result->output_tokens);
+    if (result->cache_write_tokens > 0)
+        metric_add(turn->metrics->cache_write_tokens, result->cache_write_tokens);
     if (progress->prompt_bytes && result->outcome == AGENT_OK)
         memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
                           result->input_tokens);
+    turn_take_usage(turn, progress, result);
 }
 
 /* Blanks alone are no text to Slack: a message of them would never appear. */
@@ -193,19 +198,34 @@ static bool is_wordless(const char *answer)
     return answer[strspn(answer, " \t\n\r")] == '\0';
 }
 
+/* What stands under an answer: what was left undone, and what it cost. */
+static void print_note(const struct turn *turn, const struct turn_progress *progress,
+                       struct buf *note)
+{
+    const char *denied = buf_text(&progress->denied);
+
+    if (*denied)
+        buf_printf(note, "_Not allowed here, so left undone: %.*s._",
+                   (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
+    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
+        buf_append_text(note, "_The agent finished without a word._");
+    if (note->len)
+        buf_append_char(note, '\n');
+    turn_print_usage(turn, progress, note);
+}
+
 static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *progress)
 {
-    AUTO_FREE char *note = NULL;
+    bool is_whole =
+        !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
+    AUTO_BUF struct buf note = { 0 };
 
-    if (progress->denied.len)
-        note =
-            xasprintf("_Not allowed here, so left undone: %s._", buf_text(&progress->denied));
-    else if (is_wordless(turn->surface->ops->answer(turn->surface)))
-        note = xstrdup("_The agent finished without a word._");
-    if (close_answer(turn, note ? note : "") < 0)
+    buf_init(&note, NOTE_MAX_BYTES);
+    print_note(turn, progress, &note);
+    if (close_answer(turn, buf_text(&note)) < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_DONE);
-    if (!note)
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
+    if (is_whole)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
                    turn->batch->conversation, turn->surface->ops->answer(turn->surface));
@@ -222,16 +242,35 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
     log_info("answered from what is kept, without an agent: user=%s channel=%s conversation=%s",
              turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
              turn->batch->conversation);
-    remember(turn, progress, LEDGER_DONE);
+    progress->usage.is_kept = true;
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
     metric_add(turn->metrics->answered, 1);
     return TURN_ANSWERED;
+}
+
+/* Whoever reads it again, the agent among them, shall know that there was more to say. */
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+{
+    const char *answer = turn->surface->ops->answer(turn->surface);
+    AUTO_FREE char *remembered =
+        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
+                  is_wordless(answer) ? "" : "\n\n");
+
+    turn_note_run(turn, progress);
+    log_info("run=%s ended: interrupted by a newer message", progress->run_id);
+    if (close_answer(turn, "_Interrupted by your newer message._") < 0)
+        return TURN_LEFT;
+    remember(turn, progress, remembered, LEDGER_CANCELLED);
+    turn_count_usage(turn, progress);
+    metric_add(turn->metrics->interrupted, 1);
+    return TURN_INTERRUPTED;
 }
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
     if (close_answer(turn, "_Stopped._") < 0)
         return TURN_LEFT;
-    remember(turn, progress, LEDGER_CANCELLED);
+    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
     return TURN_STOPPED;
 }
@@ -247,7 +286,7 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
 
     if (tell_failure(turn, whole) < 0)
         return TURN_LEFT;
-    mark_failed(turn, progress);
+    mark(turn, progress->ids, LEDGER_FAILED);
     if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
     metric_add(turn->metrics->failed, 1);
@@ -257,17 +296,37 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
 enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress)
 {
     const struct agent_result *result = agent_run_result(progress->run);
+    enum turn_outcome outcome;
     char took[32];
 
-    count_usage(turn, progress, result);
+    turn_note_run(turn, progress);
     log_info("run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
     if (result->outcome == AGENT_OK)
-        return end_answered(turn, progress);
-    if (result->outcome == AGENT_CANCELLED)
-        return end_stopped(turn, progress);
-    return turn_end_failed(turn, progress, result->sentence, result->is_partial);
+        outcome = end_answered(turn, progress);
+    else if (result->outcome == AGENT_CANCELLED)
+        outcome = end_stopped(turn, progress);
+    else
+        outcome = turn_end_failed(turn, progress, result->sentence,
+                                  result->is_partial || progress->shown.len);
+    if (outcome != TURN_LEFT)
+        turn_count_usage(turn, progress);
+    return outcome;
+}
+
+enum turn_outcome turn_refuse(struct turn *turn, const char *sentence)
+{
+    struct ending ending = { .failure = sentence, .retry = "" };
+    int64_t ids[DISPATCH_BATCH_MAX];
+
+    for (size_t i = 0; i < turn->batch->count; i++)
+        ids[i] = turn->batch->entries[i]->id;
+    if (deliver(turn, &ending) < 0)
+        return TURN_LEFT;
+    mark(turn, ids, LEDGER_CANCELLED);
+    metric_add(turn->metrics->spent, 1);
+    return TURN_REFUSED;
 }

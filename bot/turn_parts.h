@@ -3,6 +3,7 @@
  *
  *   turn_start.c  from the messages to a running agent (or one of an earlier process)
  *   turn_show.c   what the agent does, as the person sees it
+ *   turn_steer.c  what newer messages make of a turn that runs
  *   turn_end.c    how a turn ends: for the person, in memory, in the ledger
  *   turn.c        the order of all that
  *
@@ -12,17 +13,35 @@
 #define BOT_TURN_PARTS_H
 
 #include "agent/run.h"
+#include "agent/slot.h"
 #include "base/buf.h"
+#include "bot/activity.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/usage.h"
 
-#define TURN_STOP_CHECK_MS 200 /* how soon a running turn notices that the daemon stops */
+#define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
+#define TURN_SHOWN_MAX_BYTES ((size_t)128 * 1024)
+#define TURN_DONE_MAX_BYTES  4096
+
+#define TURN_NOT_STARTED \
+    "Sorry, I could not start on this; the people who run me find the cause in the log."
 
 /* What one turn carries from step to step. */
 struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct buf denied; /* what the agent was not allowed to do */
+    struct agent_slot *slot; /* of a run that was started here, else NULL */
+    struct buf denied;       /* what the agent was not allowed to do */
+    struct buf done; /* what the agent did, in the words of its tools; while steering matters */
+    struct buf shown;        /* what earlier runs of this turn have said */
+    enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
+    bool is_taken_up;        /* the run is one of an earlier process */
+    bool is_follower;        /* the run follows one that newer messages ended */
+    struct activity activity;
+    bool has_started;              /* the agent's first line came */
+    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
+    struct usage usage;            /* of the run that has ended */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;
@@ -50,14 +69,51 @@ struct turn_settings turn_settings_of(const struct turn *turn);
  */
 int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err);
 
+/* A new run for the batch, told what earlier ones have said and done (progress->shown). */
+int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err);
+
+/* Remembers what the agent does, for a run that may have to go on with it. */
+void turn_note_done(struct turn_progress *progress, const struct agent_event *event);
+
+/* Whether newer messages want the run to end now (agent.busy); ends it then. */
+void turn_ask_busy(struct turn *turn, struct turn_progress *progress);
+
+/* What the end of the run means: DISPATCH_QUEUE is the end of the turn, too. */
+enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *progress);
+
+/*
+ * The run has ended for newer messages: they join the batch and another one goes on in the same
+ * answer: 0. 1: a stop was quicker, and nothing has changed. -1: nothing runs.
+ */
+int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *err);
+
+/* What an earlier run of this turn had said, kept in the directory of the one that followed. */
+void turn_load_shown(struct turn *turn, struct turn_progress *progress, const char *run_id);
+int turn_save_shown(const struct turn *turn, const struct turn_progress *progress,
+                    struct err *err);
+
 void turn_show_event(struct turn *turn, struct turn_progress *progress,
                      const struct agent_event *event);
 
 /* Each closes the answer, stores what is to be stored and counts; TURN_LEFT: the next daemon
  * has to. */
 enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress);
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress);
 enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progress);
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial);
+
+/* A run has ended: its figures go into the metrics and into progress->usage. */
+void turn_note_run(const struct turn *turn, struct turn_progress *progress);
+/* turn_usage.c: */
+
+/* What the run used, as far as it is known; all zero for one that never began. */
+void turn_take_usage(const struct turn *turn, struct turn_progress *progress,
+                     const struct agent_result *result);
+/* Counts it for the person whose message began the turn; after the turn is stored. */
+void turn_count_usage(const struct turn *turn, const struct turn_progress *progress);
+/* What stands of it under the answer: warnings, and the footer of those who want it. */
+void turn_print_usage(const struct turn *turn, const struct turn_progress *progress,
+                      struct buf *out);
 
 #endif

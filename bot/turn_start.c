@@ -70,46 +70,77 @@ static bool is_private(const struct turn *turn)
 }
 
 static void build_context(const struct turn *turn, const struct turn_progress *progress,
-                          struct buf *out)
+                          struct memory_context_items *ret_items)
 {
     const struct config *config = turn->config;
     struct memory_context_options options = wiring_context_options(config, is_private(turn));
     struct memory_receipt receipt = { 0 };
     AUTO_BUF struct buf question = { 0 };
+    AUTO_BUF struct buf lines = { 0 };
 
+    buf_init(&lines, context_max_bytes(turn));
     buf_init(&question, QUESTION_MAX_BYTES);
     join_questions(turn, &question);
     options.question = buf_text(&question);
     options.user = turn_first_entry(turn)->user;
     options.now_wall_s = clock_wall_s();
-    memory_build_context(turn->memory, progress->conversation, &options, out, &receipt);
+    memory_build_context(turn->memory, progress->conversation, &options, &lines, ret_items,
+                         &receipt);
     context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
                          &receipt);
     memory_receipt_deinit(&receipt);
+}
+
+/* What memory tells, in the words of a prompt. Strings are borrowed. */
+static struct agent_prompt_item *prompt_items(const struct memory_context_items *context)
+{
+    struct agent_prompt_item *items = xcalloc(context->count + 1, sizeof(*items));
+
+    for (size_t i = 0; i < context->count; i++) {
+        const struct memory_context_item *item = &context->all[i];
+
+        items[i] = (struct agent_prompt_item){
+            .part = (enum agent_prompt_part)item->part, /* alike in both */
+            .day = item->day,
+            .conversation = item->conversation,
+            .from = item->speaker,
+            .text = item->text,
+        };
+    }
+    return items;
 }
 
 static void build_prompt(const struct turn *turn, struct turn_progress *progress,
                          const struct turn_settings *settings, struct buf *out)
 {
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
-    AUTO_BUF struct buf context = { 0 };
+    struct memory_context_items context = { 0 };
+    AUTO_FREE struct agent_prompt_item *items = NULL;
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
         .messages = messages,
         .messages_count = turn->batch->count,
+        .shown = buf_text(&progress->shown),
+        .done = buf_text(&progress->done),
+        .is_follower = progress->is_follower,
     };
 
-    buf_init(&context, context_max_bytes(turn));
     build_context(turn, progress, &context);
-    prompt.context_lines = buf_text(&context);
+    items = prompt_items(&context);
+    prompt.items = items;
+    prompt.items_count = context.count;
     for (size_t i = 0; i < turn->batch->count; i++) {
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
     agent_prompt_build(&prompt, out);
-    kept_identify(turn->config, &prompt, settings->workspace, settings->model,
-                  &progress->question);
+    if (progress->is_follower) /* its answer is not one to the question alone */
+        progress->question = (struct kept_question){ .id = "" };
+    else
+        kept_identify(turn->config, &prompt, settings->workspace, settings->model,
+                      &progress->question);
+    memory_context_items_deinit(&context);
     progress->prompt_bytes = out->len;
     progress->prompt_tokens = memory_estimate_tokens(buf_text(out), out->len);
 }
@@ -132,7 +163,30 @@ static struct agent_spec spec_of(const struct turn *turn)
     };
 }
 
-static int start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+/* Other agents than cursor-agent have none, see slot.h. */
+static int take_slot(const struct turn *turn, struct turn_progress *progress,
+                     struct agent_spec *spec, struct err *err)
+{
+    const struct config *config = turn->config;
+    char chats_id[WIRING_ID_BYTES];
+    struct agent_slot_wanted wanted = {
+        .state_dir = config->state_dir,
+        .run_id = progress->run_id,
+        .mode = spec->mode,
+        .chats_id = config->agent.resume ? chats_id : NULL,
+    };
+
+    if (spec->dialect != AGENT_DIALECT_CURSOR)
+        return 0;
+    wiring_conversation_id(turn->batch->conversation, chats_id);
+    agent_slot_release(take_ptr(&progress->slot), false); /* of a run that is tried again */
+    if (agent_slot_take(&wanted, &progress->slot, err) < 0)
+        return err_wrap(err, "a slot for the agent");
+    spec->slot_dir = agent_slot_dir(progress->slot);
+    return 0;
+}
+
+int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     struct turn_settings settings = turn_settings_of(turn);
     struct agent_spec spec = spec_of(turn);
@@ -154,16 +208,20 @@ static int start_agent(struct turn *turn, struct turn_progress *progress, struct
     agent_run_new_id(progress->run_id);
     /* Stored before the process exists: a crash in between leaves a run id without a directory.
      */
-    if (memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
+    if (turn_save_shown(turn, progress, err) < 0 ||
+        memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
                             err) < 0)
         return -1;
-    if (kept_find(turn->memory, &turn->metrics->kept, &progress->question,
+    if (!progress->is_follower &&
+        kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;
-    if (agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+    if (take_slot(turn, progress, &spec, err) < 0 ||
+        agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
         return -1;
-    histogram_observe_us(turn->metrics->wait,
-                         clock_wall_us() - turn_first_entry(turn)->received_wall_us);
+    if (!progress->is_follower)
+        histogram_observe_us(turn->metrics->wait,
+                             clock_wall_us() - turn_first_entry(turn)->received_wall_us);
     log_info("run=%s started for user=%s channel=%s messages=%zu conversation=%s",
              progress->run_id, turn_first_entry(turn)->user, turn_first_entry(turn)->channel,
              turn->batch->count, turn->batch->conversation);
@@ -175,14 +233,19 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
 {
     struct agent_spec spec = spec_of(turn);
     const struct ledger_entry *entry = turn_first_entry(turn);
+    int rc;
 
     if (agent_run_attach(&spec, entry->run_id, &progress->run, err) < 0)
         return -1;
     snprintf(progress->run_id, sizeof(progress->run_id), "%s", entry->run_id);
+    progress->is_taken_up = true;
     log_info("run=%s taken up again for user=%s channel=%s", entry->run_id, entry->user,
              entry->channel);
-    return turn->surface->ops->resume(turn->surface, entry->reply_state, err);
+    rc = turn->surface->ops->resume(turn->surface, entry->reply_state, err);
+    turn_load_shown(turn, progress, entry->run_id);
+    return rc;
 }
+
 int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     if (*turn_first_entry(turn)->run_id) {
@@ -191,13 +254,14 @@ int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct er
         if (err->kind != ERR_INPUT)
             return -1;
         /* No directory: the process died before it started anything, so nothing runs twice;
-         * but a kept answer may have been shown. */
+         * but a kept answer may have been shown, or what earlier runs had said. */
         log_warn("run=%s was never started, starting anew", turn_first_entry(turn)->run_id);
-        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
         if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state,
                                        err) < 0)
             log_warn("%s", err->message);
+        turn_load_shown(turn, progress, turn_first_entry(turn)->run_id);
+        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
     }
     turn->surface->ops->begin(turn->surface, clock_now_ms());
-    return start_agent(turn, progress, err);
+    return turn_start_agent(turn, progress, err);
 }

@@ -1,9 +1,12 @@
 #include "bot/wiring.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "memory/answers.h"
 
 struct memory_options wiring_memory_options(const struct config *config)
 {
@@ -48,6 +51,14 @@ const char **wiring_argv(const struct config_list *list)
     for (size_t i = 0; i < list->count; i++)
         argv[i] = list->items[i];
     return argv;
+}
+
+void wiring_conversation_id(const char *conversation, char ret_id[WIRING_ID_BYTES])
+{
+    char hash[ANSWER_ID_BYTES];
+
+    answers_make_id(conversation, strlen(conversation), hash);
+    snprintf(ret_id, WIRING_ID_BYTES, "%.*s", WIRING_ID_BYTES - 1, hash);
 }
 
 char *wiring_own_path(void)

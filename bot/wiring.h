@@ -25,6 +25,11 @@ struct memory_context_options wiring_context_options(const struct config *config
  * not. */
 const char **wiring_argv(const struct config_list *list);
 
+#define WIRING_ID_BYTES 17
+
+/* A short name for a conversation, always the same one: of directories and branches. */
+void wiring_conversation_id(const char *conversation, char ret_id[WIRING_ID_BYTES]);
+
 /* The path of the program that runs, "" when /proc does not tell. Caller frees. */
 char *wiring_own_path(void);
 

@@ -15,6 +15,7 @@
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
+#include "bot/spending.h"
 #include "bot/summarizer.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
@@ -24,9 +25,10 @@
 #define LOG_MODULE "bot.worker"
 #include "base/log.h"
 
-#define REFILL_PAGE     256
-#define REFILL_AGAIN_MS 1000 /* after a failure */
-#define STOP_CHECK_MS   50
+#define REFILL_PAGE        256
+#define REFILL_AGAIN_MS    1000 /* after a failure */
+#define STOP_CHECK_MS      50
+#define SENTENCE_MAX_BYTES 1024
 
 struct worker {
     struct app *app;
@@ -42,18 +44,37 @@ struct workers {
     struct worker items[];
 };
 
-/* What on_state of a reply needs: whose reply it is. */
+/* Whose turn it is: what callbacks out of it need. */
 struct reply_owner {
-    struct memory *memory;
+    struct worker *worker;
+    const struct config *config;
+    const char *conversation;
     int64_t ids[DISPATCH_BATCH_MAX];
     size_t count;
 };
+
+static void note_ids(struct reply_owner *owner, const struct dispatch_batch *batch)
+{
+    owner->count = batch->count;
+    for (size_t i = 0; i < batch->count; i++)
+        owner->ids[i] = batch->entries[i]->id;
+}
+
+/* A person may take this message for the answer, and react to it. */
+static void note_message(const struct reply_owner *owner, const char *state)
+{
+    char ts[SLACK_TS_MAX_BYTES];
+
+    if (slack_reply_state_message(state, ts))
+        dispatch_note_answer(owner->worker->app->dispatch, owner->conversation, ts);
+}
 
 static void note_reply(void *context, const char *state)
 {
     const struct reply_owner *owner = context;
 
-    memory_note_reply(owner->memory, owner->ids, owner->count, state);
+    memory_note_reply(owner->worker->app->memory, owner->ids, owner->count, state);
+    note_message(owner, state);
 }
 
 static void refuse_guest(struct worker *worker, const struct ledger_entry *entry, bool is_told)
@@ -77,12 +98,16 @@ static void refuse_guests(struct worker *worker, const struct config *config,
     bool is_guest = false;
     size_t kept = 0;
 
-    if (config->access.allow_guests || *batch->entries[0]->run_id)
+    if (config->access.allow_guests)
         return;
     for (size_t i = 0; i < batch->count; i++) {
         struct ledger_entry *entry = batch->entries[i];
         bool is_same = strcmp(user, entry->user) == 0;
 
+        if (*entry->run_id) { /* let in by an earlier process */
+            batch->entries[kept++] = entry;
+            continue;
+        }
         if (!is_same)
             is_guest = people_is_guest(worker->app->people, worker->web, entry->user,
                                        worker->app->self.team_id);
@@ -94,7 +119,19 @@ static void refuse_guests(struct worker *worker, const struct config *config,
         refuse_guest(worker, entry, is_same);
         ledger_entry_free(entry);
     }
+    if (kept == batch->count)
+        return;
     batch->count = kept;
+    dispatch_note_batch(worker->app->dispatch, batch);
+}
+
+/* Newer messages have joined a turn that runs. */
+static void take_more(void *context, struct dispatch_batch *batch)
+{
+    struct reply_owner *owner = context;
+
+    refuse_guests(owner->worker, owner->config, batch);
+    note_ids(owner, batch);
 }
 
 static struct surface *make_surface(struct worker *worker, const struct config *config,
@@ -129,12 +166,12 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     return surface;
 }
 
-static void run_batch(struct worker *worker, struct dispatch_batch *batch)
+static struct turn make_turn(struct worker *worker, const struct config *config,
+                             struct dispatch_batch *batch, struct reply_owner *owner)
 {
     struct app *app = worker->app;
-    struct config *config = app_config(app);
-    struct reply_owner owner = { .memory = app->memory };
-    struct turn turn = {
+
+    return (struct turn){
         .config = config,
         .memory = app->memory,
         .metrics = worker->metrics,
@@ -144,15 +181,106 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
         .cancel_fd = worker->cancel_fd,
         .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
+        .dispatch = app->dispatch,
+        .on_more = take_more,
+        .context = owner,
     };
+}
+
+/* Moves what `user` said from one batch into another. */
+static void move_entries(struct dispatch_batch *from, struct dispatch_batch *to,
+                         const char *user)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < from->count; i++) {
+        struct ledger_entry *entry = from->entries[i];
+
+        if (strcmp(entry->user, user) == 0)
+            to->entries[to->count++] = entry;
+        else
+            from->entries[kept++] = entry;
+    }
+    from->count = kept;
+}
+
+/* An earlier process may have said it just before it died. */
+static bool was_refused(struct worker *worker, const struct ledger_entry *entry)
+{
+    return entry->received_wall_us / 1000000 <= worker->app->started_wall_s;
+}
+
+static void refuse(struct worker *worker, const struct config *config,
+                   struct dispatch_batch *refused, const char *sentence)
+{
+    const struct ledger_entry *entry = refused->entries[0];
+    struct reply_owner owner = { .worker = worker,
+                                 .config = config,
+                                 .conversation = refused->conversation };
+    struct turn turn = make_turn(worker, config, refused, &owner);
+    struct err err = { 0 };
+
+    log_info("user=%s channel=%s ts=%s: the day's tokens are used up", entry->user,
+             entry->channel, entry->ts);
+    turn.surface = make_surface(worker, config, entry, &owner);
+    if (was_refused(worker, entry))
+        turn.surface->ops->resume(turn.surface, "", &err);
+    turn_refuse(&turn, sentence);
+    turn.surface->ops->free(turn.surface);
+}
+
+/* Takes what people said whose tokens of the day are used up out of the batch; in a shared
+ * conversation others may stand in it. A run that was begun goes on. */
+static void refuse_spenders(struct worker *worker, const struct config *config,
+                            struct dispatch_batch *batch)
+{
+    struct ledger_entry *entries[DISPATCH_BATCH_MAX];
+    struct dispatch_batch refused = { .conversation = batch->conversation, .entries = entries };
+
+    for (size_t i = 0; i < batch->count;) {
+        const char *user = batch->entries[i]->user;
+        AUTO_BUF struct buf sentence = { 0 };
+        struct err err = { 0 };
+        int rc;
+
+        buf_init(&sentence, SENTENCE_MAX_BYTES);
+        rc = *batch->entries[0]->run_id ? 0
+                                        : spending_refuses(worker->app->memory, config, user,
+                                                           clock_wall_s(), &sentence, &err);
+        if (rc < 0)
+            log_warn("what user=%s has used today is not known, going on: %s", user,
+                     err.message);
+        if (rc <= 0) {
+            i++;
+            continue;
+        }
+        refused.count = 0;
+        move_entries(batch, &refused, user);
+        dispatch_note_batch(worker->app->dispatch, batch);
+        refuse(worker, config, &refused, buf_text(&sentence));
+        for (size_t at = 0; at < refused.count; at++)
+            ledger_entry_free(refused.entries[at]);
+    }
+}
+
+static void run_batch(struct worker *worker, struct dispatch_batch *batch)
+{
+    struct app *app = worker->app;
+    struct config *config = app_config(app);
+    struct reply_owner owner = { .worker = worker,
+                                 .config = config,
+                                 .conversation = batch->conversation };
+    struct turn turn = make_turn(worker, config, batch, &owner);
+    int64_t started_ms = clock_now_ms();
 
     refuse_guests(worker, config, batch);
-    owner.count = batch->count;
-    for (size_t i = 0; i < batch->count; i++)
-        owner.ids[i] = batch->entries[i]->id;
+    refuse_spenders(worker, config, batch);
+    note_ids(&owner, batch);
     if (batch->count) {
+        note_message(&owner, batch->entries[0]->reply_state); /* of an earlier process */
         turn.surface = make_surface(worker, config, batch->entries[0], &owner);
-        turn_run(&turn);
+        if (turn_run(&turn) != TURN_LEFT)
+            dispatch_note_duration(app->dispatch, clock_now_ms() - started_ms);
         turn.surface->ops->free(turn.surface);
     }
     config_unref(config);
@@ -273,6 +401,7 @@ struct workers *workers_start(struct app *app)
     struct workers *workers = xcalloc(1, sizeof(*workers) + count * sizeof(struct worker));
 
     turn_metrics_init(&workers->metrics, app->metrics);
+    dispatch_set_takers(app->dispatch, count);
     workers->count = count;
     for (size_t i = 0; i < count; i++) {
         struct worker *worker = &workers->items[i];

@@ -262,7 +262,7 @@ const struct option option_table[] = {
       .offset = AT(agent.max_running),
       .preset = "4",
       .min = 1,
-      .max = 64,
+      .max = 256,
       .needs_restart = true,
       .help = "Agents at work at the same time; further conversations wait their turn." },
     { .key = "agent.first_output_timeout",
@@ -313,9 +313,9 @@ const struct option option_table[] = {
       .offset = AT(agent.busy),
       .preset = "queue",
       .choices = busies,
-      .help = "A message while its conversation is being answered: queue lets it wait, steer "
-              "begins the answer anew with both, interrupt stops the answer and takes the new "
-              "message." },
+      .help = "A newer message of a person who is being answered: queue lets it wait, steer "
+              "lets a new run go on in the same answer with both, interrupt stops the answer "
+              "and takes the new message." },
     { .key = "agent.resume",
       .type = OPTION_BOOL,
       .offset = AT(agent.resume),

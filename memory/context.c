@@ -36,6 +36,7 @@
 struct building {
     const struct memory_context_options *options;
     struct memory_receipt *receipt;
+    struct memory_context_items *items; /* NULL: not wanted */
     struct line_names names;
     struct pieces pieces;
     struct buf person;
@@ -361,14 +362,32 @@ static int64_t tokens_between(const struct buf *out, size_t from)
     return (quarters + TOKEN_QUARTERS - 1) / TOKEN_QUARTERS;
 }
 
-static void print_turn(struct building *building, size_t at, size_t *last, struct buf *out)
+/* What was printed last. */
+struct printing {
+    struct buf *out;
+    enum memory_context_part part;
+    size_t last; /* turn, SIZE_MAX: none */
+    size_t day;  /* where its day's line begins */
+};
+
+static void print_turn(struct building *building, size_t at, struct printing *printing)
 {
     const struct piece *piece = &building->pieces.all[at];
+    struct buf *out = printing->out;
+    size_t from;
 
-    if (*last == SIZE_MAX || !is_same_day(&building->pieces.all[*last], piece))
+    if (printing->last == SIZE_MAX ||
+        !is_same_day(&building->pieces.all[printing->last], piece)) {
+        printing->day = out->len;
         line_append_day(out, piece->turn.at_wall_s, piece->conversation);
+    }
+    from = out->len;
     line_append_part(out, &piece->turn, &building->names, piece->from, piece->len);
-    *last = at;
+    printing->last = at;
+    if (building->items && !out->overflowed)
+        memory_context_items_add_turn(building->items, printing->part,
+                                      buf_text(out) + printing->day, buf_text(out) + from,
+                                      out->len - from);
 }
 
 static void note_recalled(struct building *building, const struct piece *piece)
@@ -386,23 +405,23 @@ static void print_turns(struct building *building, struct buf *out)
 {
     struct memory_receipt *receipt = building->receipt;
     size_t from = out->len;
-    size_t last = SIZE_MAX;
+    struct printing printing = { out, MEMORY_CONTEXT_RECALLED, SIZE_MAX, 0 };
 
     for (size_t i = 0; i < building->latest; i++) {
         if (!building->pieces.all[i].is_chosen)
             continue;
-        if (last == SIZE_MAX)
+        if (printing.last == SIZE_MAX)
             line_append_heading(out, HEADING_RECALLED);
-        print_turn(building, i, &last, out);
+        print_turn(building, i, &printing);
         note_recalled(building, &building->pieces.all[i]);
     }
     receipt->tokens_recalled = tokens_between(out, from);
     from = out->len;
-    last = SIZE_MAX;
+    printing = (struct printing){ out, MEMORY_CONTEXT_LATEST, SIZE_MAX, 0 };
     for (size_t i = building->latest; i < building->pieces.count; i++) {
-        if (last == SIZE_MAX)
+        if (printing.last == SIZE_MAX)
             line_append_heading(out, HEADING_LATEST);
-        print_turn(building, i, &last, out);
+        print_turn(building, i, &printing);
     }
     receipt->tokens_verbatim = tokens_between(out, from);
 }
@@ -486,6 +505,22 @@ static void choose(const struct conversation *conversation, struct building *bui
     join_latest(building);
 }
 
+static void list_preface(struct building *building)
+{
+    const char *summary = buf_text(&building->summary);
+    size_t heading = strcspn(summary, "\n");
+
+    if (!building->items)
+        return;
+    if (building->person.len)
+        memory_context_items_add_text(building->items, MEMORY_CONTEXT_PERSON,
+                                      buf_text(&building->person), building->person.len);
+    if (building->summary.len > heading)
+        memory_context_items_add_text(building->items, MEMORY_CONTEXT_SUMMARY,
+                                      summary + heading + 1,
+                                      building->summary.len - heading - 1);
+}
+
 static void print(struct building *building, struct buf *out)
 {
     struct memory_receipt *receipt = building->receipt;
@@ -495,6 +530,7 @@ static void print(struct building *building, struct buf *out)
     buf_append(out, buf_text(&building->summary), building->summary.len);
     receipt->tokens_person = tokens_between(&building->person, 0);
     receipt->tokens_summary = tokens_between(&building->summary, 0);
+    list_preface(building);
     print_turns(building, out);
     receipt->tokens = tokens_between(out, from);
     count_turns(building);
@@ -502,10 +538,13 @@ static void print(struct building *building, struct buf *out)
 
 void memory_build_context(struct memory *memory, const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,
+                          struct memory_context_items *ret_items,
                           struct memory_receipt *ret_receipt)
 {
     struct memory_context_options filled = *options;
-    struct building building = { .options = &filled, .receipt = ret_receipt };
+    struct building building = { .options = &filled,
+                                 .receipt = ret_receipt,
+                                 .items = ret_items };
     struct pieces_wanted wanted = { .older = options->uses_recall };
     struct memory_calibration calibration;
 

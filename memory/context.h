@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "memory/context_items.h"
 #include "memory/memory.h"
 #include "memory/receipt.h"
 #include "memory/tokens.h"
@@ -58,10 +59,11 @@ struct memory_context_options {
     int64_t now_wall_s;
 };
 
-/* Appends to `out` ("" when there is nothing); fills a zeroed receipt, the caller's to deinit.
- */
+/* Appends to `out` ("" when there is nothing); fills zeroed items (NULL: not wanted) and a
+ * zeroed receipt, the caller's to deinit. */
 void memory_build_context(struct memory *memory, const struct conversation *conversation,
                           const struct memory_context_options *options, struct buf *out,
+                          struct memory_context_items *ret_items,
                           struct memory_receipt *ret_receipt);
 
 #endif

@@ -103,7 +103,7 @@ struct ledger_entry {
     char *attributes;   /* JSON for the owner's own use (channel type, surface, ...) */
     char *run_id;       /* RUNNING: the run, "" before it is known */
     char *reply_state;  /* RUNNING: what slack_reply_resume() needs, "" */
-    unsigned attempts;  /* how many runs it has had */
+    unsigned attempts;  /* how many answers were begun to it */
     int64_t received_wall_us;
 };
 
@@ -178,7 +178,11 @@ int memory_active_places(struct memory *memory, const struct memory_places_query
 int memory_last_message(struct memory *memory, const char *except_channel,
                         int64_t before_wall_us, int64_t *ret_wall_us, struct err *err);
 
-/* Sets RUNNING with the run's id for all ids, one durable commit, waits for it. Worker. */
+/*
+ * Sets RUNNING with the run's id for all ids, one durable commit, waits for it. Those that were
+ * RUNNING already go on with the same answer (attempts stay) in another run; what was noted of
+ * the answer stays. Worker.
+ */
 int memory_mark_running(struct memory *memory, const int64_t *ids, size_t count,
                         const char *run_id, struct err *err);
 

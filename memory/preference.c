@@ -59,6 +59,7 @@ static const struct known table[] = {
       KIND_TIMEZONE,
       "give a name of the time zone database such as Europe/Berlin, or UTC",
       { { NULL, NULL } } },
+    { "usage", KIND_FLAG, "give true or false", { { NULL, NULL } } },
 };
 
 static const struct preference_default defaults[] = {

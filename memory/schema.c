@@ -120,8 +120,9 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
                         " run_id, reply_state, attempts, received_wall_us)"
                         " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,'','',0,?) ON CONFLICT DO NOTHING",
     [DB_ENTRY_STATE] = "SELECT state FROM ledger WHERE id = ?",
-    [DB_ENTRY_SET_RUNNING] = "UPDATE ledger SET state = 1, run_id = ?2, reply_state = '',"
-                             " attempts = attempts + 1 WHERE id = ?1",
+    /* A run that follows another one under way goes on in the same answer. */
+    [DB_ENTRY_SET_RUNNING] = "UPDATE ledger SET attempts = attempts + (state <> 1), state = 1,"
+                             " run_id = ?2 WHERE id = ?1",
     [DB_ENTRY_SET_REPLY] = "UPDATE ledger SET reply_state = ?2 WHERE id = ?1",
     [DB_ENTRY_SET_STATE] = "UPDATE ledger SET state = ?2, run_id = '', reply_state = ''"
                            " WHERE id = ?1",

@@ -122,16 +122,40 @@ int memory_value_expire(struct memory *memory, const char *key, int64_t ttl_ms, 
     return change(memory, &mutation, err);
 }
 
+int memory_values_add(struct memory *memory, struct value_addition *additions, size_t count,
+                      int64_t ttl_ms, struct err *err)
+{
+    struct store_mutation mutations[VALUES_ADD_MAX];
+    int64_t expires = 0;
+
+    if (count > VALUES_ADD_MAX)
+        return err_set(err, ERR_INPUT, "%zu counters in one step, at most %d", count,
+                       VALUES_ADD_MAX);
+    if (expires_after(ttl_ms, &expires, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (check(additions[i].key, NULL, err) < 0)
+            return -1;
+        mutations[i] = (struct store_mutation){ .kind = STORE_ADD_VALUE,
+                                                .key = additions[i].key,
+                                                .number = additions[i].number,
+                                                .expires_wall_ms = expires };
+    }
+    if (count && commit_mutations(&memory->path, mutations, count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        additions[i].ret_sum = mutations[i].count;
+    return 0;
+}
+
 int memory_value_add(struct memory *memory, const char *key, int64_t number, int64_t ttl_ms,
                      int64_t *ret_sum, struct err *err)
 {
-    struct store_mutation mutation = { .kind = STORE_ADD_VALUE, .key = key, .number = number };
+    struct value_addition addition = { .key = key, .number = number };
 
-    if (check(key, NULL, err) < 0 ||
-        expires_after(ttl_ms, &mutation.expires_wall_ms, err) < 0 ||
-        commit_mutations(&memory->path, &mutation, 1, err) < 0)
+    if (memory_values_add(memory, &addition, 1, ttl_ms, err) < 0)
         return -1;
-    *ret_sum = mutation.count;
+    *ret_sum = addition.ret_sum;
     return 0;
 }
 

@@ -35,6 +35,15 @@ int64_t memory_value_ttl(struct memory *memory, const char *key, struct err *err
 /* Adds to a counter; ttl_ms counts from its creation, set in the same step. */
 int memory_value_add(struct memory *memory, const char *key, int64_t number, int64_t ttl_ms,
                      int64_t *ret_sum, struct err *err);
+/* Several counters in one step, all or none; ret_sum is what each holds then. */
+#define VALUES_ADD_MAX 16
+struct value_addition {
+    const char *key;
+    int64_t number;
+    int64_t ret_sum;
+};
+int memory_values_add(struct memory *memory, struct value_addition *additions, size_t count,
+                      int64_t ttl_ms, struct err *err);
 /* In order of key, by pages: `visit` may take its time, and see what was set meanwhile. */
 int memory_values_visit(struct memory *memory, const char *pattern, store_value_fn visit,
                         void *context, struct err *err);

@@ -167,6 +167,21 @@ static void parse_tokens_revoked(struct slack_event *event, const json_t *inner)
         event->kind = SLACK_EVENT_TOKENS_REVOKED;
 }
 
+/* What was reacted to may also be a file, which is nobody's question. */
+static void parse_reaction(struct slack_event *event, const json_t *inner)
+{
+    const json_t *item = json_object_get(inner, "item");
+    AUTO_FREE char *type = copy_string(item, "type", ID_MAX_BYTES);
+
+    if (!is(type, "message"))
+        return;
+    event->kind = SLACK_EVENT_REACTION;
+    take_string(&event->channel, item, "channel");
+    take_string(&event->ts, item, "ts");
+    take_string(&event->reaction, inner, "reaction");
+    event->channel_type = channel_type_of(event->channel, "");
+}
+
 /* The workspace of an author who belongs to another one (Slack Connect), else "". */
 static void settle_user_team(struct slack_event *event, const json_t *inner)
 {
@@ -192,6 +207,8 @@ static void parse_inner(struct slack_event *event, const json_t *inner)
     else if (is(event->event_type, "agent_session_stopped") ||
              is(event->event_type, "message_stream_stopped"))
         event->kind = SLACK_EVENT_SESSION_STOPPED;
+    else if (is(event->event_type, "reaction_added"))
+        parse_reaction(event, inner);
     else if (is(event->event_type, "app_uninstalled"))
         event->kind = SLACK_EVENT_APP_UNINSTALLED;
     else if (is(event->event_type, "tokens_revoked"))
@@ -297,6 +314,7 @@ static void make_empty(struct slack_event *event)
         &event->user,         &event->user_team,     &event->bot_id,     &event->app_id,
         &event->ts,           &event->thread_ts,     &event->text,       &event->action_id,
         &event->action_value, &event->action_ts,     &event->trigger_id, &event->response_url,
+        &event->reaction,
     };
 
     *event = (struct slack_event){ 0 };
@@ -407,6 +425,7 @@ void slack_event_deinit(struct slack_event *event)
         event->user,         event->user_team,     event->bot_id,     event->app_id,
         event->ts,           event->thread_ts,     event->text,       event->action_id,
         event->action_value, event->action_ts,     event->trigger_id, event->response_url,
+        event->reaction,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)

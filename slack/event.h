@@ -19,6 +19,7 @@ enum slack_event_kind {
     SLACK_EVENT_MESSAGE_CHANGED, /* ts, text: the message as it is now */
     SLACK_EVENT_MESSAGE_DELETED, /* ts: the message that is gone, or is a thread's tombstone */
     SLACK_EVENT_SESSION_STOPPED, /* agent_session_stopped: channel, thread_ts, user */
+    SLACK_EVENT_REACTION,        /* reaction_added to a message: channel, ts, user, reaction */
     SLACK_EVENT_ACTION,          /* block_actions: a button */
     SLACK_EVENT_APP_UNINSTALLED, /* app_uninstalled */
     SLACK_EVENT_TOKENS_REVOKED,  /* tokens_revoked with a bot token among them */
@@ -61,6 +62,8 @@ struct slack_event {
         is_agent_surface; /* carries assistant_thread or app_context: agent or assistant view */
     bool has_files;
     bool is_edited; /* app_mention with `edited` */
+
+    char *reaction; /* SLACK_EVENT_REACTION: its name, without colons */
 
     char *action_id; /* SLACK_EVENT_ACTION: the first action */
     char *action_value;

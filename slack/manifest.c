@@ -12,6 +12,7 @@ static const struct {
 } scopes[] = {
     { "app_mentions:read", "event app_mention" },
     { "chat:write", "chat.*, streams, statuses, event agent_session_stopped" },
+    { "reactions:read", "event reaction_added: a stop sign on a question or an answer" },
     { "reactions:write", "reactions.add, reactions.remove" },
     { "users:read", "users.info: who is a guest, a bot, or deleted" },
     { "channels:history", "event message.channels, conversations.replies and history" },
@@ -22,8 +23,9 @@ static const struct {
 
 /* Every event in use; those without a scope of their own need none. */
 static const char *const events[] = {
-    "app_mention",  "message.channels",      "message.groups",  "message.im",
-    "message.mpim", "agent_session_stopped", "app_uninstalled", "tokens_revoked",
+    "app_mention",    "message.channels", "message.groups",
+    "message.im",     "message.mpim",     "agent_session_stopped",
+    "reaction_added", "app_uninstalled",  "tokens_revoked",
 };
 
 /*

@@ -136,6 +136,17 @@ void reply_tell_state(struct slack_reply *reply)
     free(text);
 }
 
+bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES])
+{
+    json_auto_t *root = json_loads(state, 0, NULL);
+    const char *ts = json_string_value(json_object_get(root, "ts"));
+
+    if (!ts || !*ts || strlen(ts) >= SLACK_TS_MAX_BYTES)
+        return false;
+    snprintf(ret_ts, SLACK_TS_MAX_BYTES, "%s", ts);
+    return true;
+}
+
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err)
 {
     json_error_t why;
@@ -252,7 +263,8 @@ const char *slack_reply_text(const struct slack_reply *reply)
 
 bool reply_is_status_in_message(const struct slack_reply *reply)
 {
-    return !has_threads(reply) || (reply->features && atomic_load(&reply->features->no_status));
+    return !has_threads(reply) || reply->part.kind == PART_EDIT ||
+           (reply->features && atomic_load(&reply->features->no_status));
 }
 
 void slack_reply_begin(struct slack_reply *reply, int64_t now_ms)
@@ -283,6 +295,8 @@ static int64_t status_due(const struct slack_reply *reply)
 {
     if (reply_is_status_in_message(reply))
         return CLOCK_FOREVER_MS;
+    if (reply_takes_tasks(reply) && (reply->tasks_count || reply->part.task_bytes))
+        return CLOCK_FOREVER_MS; /* cards say it */
     if (!*reply->status && reply_has_pending(reply))
         return CLOCK_FOREVER_MS; /* the text that ended it comes first, and may replace it */
     if (strcmp(reply->status, reply->shown_status) != 0)
@@ -310,6 +324,12 @@ static size_t unsent(const struct slack_reply *reply)
     return reply->safe.len > from ? reply->safe.len - from : 0;
 }
 
+/* Text, or a card, that Slack does not have. */
+static bool has_news(const struct slack_reply *reply)
+{
+    return reply_has_pending(reply) || reply_has_due_task(reply);
+}
+
 static int64_t stream_due(const struct slack_reply *reply)
 {
     const struct part *part = &reply->part;
@@ -319,10 +339,10 @@ static int64_t stream_due(const struct slack_reply *reply)
 
     if (reply->is_stopped)
         return CLOCK_FOREVER_MS;
-    if (!reply_has_pending(reply))
+    if (!has_news(reply))
         return silent;
     due = reply->pending_since_ms + (is_open ? FLUSH_MS : FIRST_TEXT_MS);
-    if (unsent(reply) >= FLUSH_BYTES)
+    if (unsent(reply) >= FLUSH_BYTES || reply_has_due_task(reply))
         due = reply->pending_since_ms;
     if (due < reply->last_write_ms + APPEND_INTERVAL_MS)
         due = reply->last_write_ms + APPEND_INTERVAL_MS;
@@ -331,15 +351,15 @@ static int64_t stream_due(const struct slack_reply *reply)
 
 static int64_t edit_due(const struct slack_reply *reply)
 {
-    bool has_news =
+    bool is_behind =
         reply_is_status_in_message(reply) && strcmp(reply->status, reply->shown_status) != 0;
     bool is_open = reply->part.kind == PART_EDIT;
 
     if (reply->is_resuming || reply->is_stopped)
         return CLOCK_FOREVER_MS;
     if (is_open && (!reply->part.shown || reply->part.sent < reply->safe.len))
-        has_news = true;
-    if (!has_news && !reply_has_pending(reply))
+        is_behind = true;
+    if (!is_behind && !reply_has_pending(reply))
         return CLOCK_FOREVER_MS;
     return reply->last_write_ms + UPDATE_INTERVAL_MS;
 }
@@ -390,13 +410,13 @@ int64_t slack_reply_tick(struct slack_reply *reply, int64_t now_ms, bool *ret_st
     int64_t status;
 
     slack_web_set_deadline(reply->web, TICK_DEADLINE_MS);
-    if (reply_has_pending(reply) && reply->pending_since_ms < 0)
+    if (has_news(reply) && reply->pending_since_ms < 0)
         reply->pending_since_ms = now_ms;
     if (now_ms >= text_due(reply))
         tick_text(reply, now_ms);
     tick_status(reply, now_ms);
     slack_web_set_deadline(reply->web, deadline_ms);
-    if (reply_has_pending(reply) && reply->pending_since_ms < 0)
+    if (has_news(reply) && reply->pending_since_ms < 0)
         reply->pending_since_ms = now_ms;
     *ret_stopped = reply->is_stopped;
     text = text_due(reply);

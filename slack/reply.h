@@ -76,6 +76,10 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
  * is then as new.
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
+
+/* The message that a state of on_state names; false when it is none. */
+bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES]);
+
 void slack_reply_free(struct slack_reply *reply); /* NULL is fine; end it first */
 
 /* Marks the conversation as being worked on (status line, Stop button). Failure is not fatal.
@@ -84,9 +88,21 @@ void slack_reply_begin(struct slack_reply *reply, int64_t now_ms);
 
 /*
  * What is being done right now ("Reading build.log"); shown at the next tick, until text is
- * appended. In a thread it is Slack's status line, elsewhere the last line of the message.
+ * appended. In a thread it is Slack's status line, which is refreshed before Slack drops it;
+ * outside of threads, and in a message that is edited, it is the message's last line.
  */
 void slack_reply_set_status(struct slack_reply *reply, const char *status, int64_t now_ms);
+
+/*
+ * A step of the work, by number (1, 2, ...; the same again changes it). In a streamed message
+ * it is a card that shows how the step goes on and ends, in its place between the text; cards
+ * that still run when a message ends become complete in one that rolls over, else an error.
+ * While cards are shown the status line is left alone. Where there is no streamed message yet
+ * or none at all, or Slack does not take cards (which is remembered), nothing is shown of it.
+ */
+enum slack_task_state { SLACK_TASK_RUNNING, SLACK_TASK_DONE, SLACK_TASK_FAILED };
+void slack_reply_set_task(struct slack_reply *reply, unsigned number, const char *title,
+                          enum slack_task_state state);
 
 /* More of the answer: any bytes; cut characters are joined. */
 void slack_reply_append(struct slack_reply *reply, const char *text, size_t len);

@@ -17,13 +17,15 @@
 #include "slack/reply.h"
 #include "slack/text.h"
 
-#define STREAMS_KNOWN 64
+#define STREAMS_KNOWN   64
+#define REPLY_TASKS_MAX 32 /* of an answer at one time */
 
 struct slack_features {
     atomic_bool no_stream_direct; /* by channel type: direct messages, */
     atomic_bool no_stream;        /* and everything else */
     atomic_bool no_sessions;      /* agents.sessions.* is not for this app */
     atomic_bool no_status;        /* nor assistant.threads.setStatus */
+    atomic_bool no_tasks;         /* streams take text, but no cards */
 
     /* Streams started lately, so that none is taken for one whose answer was lost. */
     pthread_mutex_t lock; /* guards the two */
@@ -43,9 +45,19 @@ struct part {
     size_t sent;                /* Slack shows the answer up to here (safe offset) */
     struct slack_split at_sent; /* stream: fences at `sent` */
     size_t used;                /* stream: bytes that its message holds */
+    size_t task_bytes;          /* stream: of these, what cards took */
     bool is_full;               /* stream: Slack takes no more into it */
     int64_t opened_at_ms;       /* stream */
     char *shown;                /* edit: what the message says now; NULL: not known */
+};
+
+struct reply_task {
+    unsigned number;
+    enum slack_task_state state;
+    size_t at;     /* its card stands behind the answer up to here (safe offset) */
+    bool is_shown; /* the open stream has its card */
+    bool is_due;   /* which says something else, or is not there */
+    char title[160];
 };
 
 struct slack_reply {
@@ -81,6 +93,9 @@ struct slack_reply {
     char status[256];       /* what is being done; "" once text came after it */
     char shown_status[256]; /* what the status line, or the message, says */
     int64_t status_at_ms;
+
+    struct reply_task tasks[REPLY_TASKS_MAX]; /* those that run, or whose end is to be shown */
+    size_t tasks_count;
 
     unsigned index; /* of the open message, or of the next */
     enum slack_reply_mode mode;
@@ -126,8 +141,42 @@ void reply_mark_processing(struct slack_reply *reply);
 /* The status line; "" clears it. */
 void reply_show_status(struct slack_reply *reply, const char *status, int64_t now_ms);
 
+/* reply_tasks.c: cards. */
+
+/* What one request says of them. */
+struct reply_task_batch {
+    struct slack_task items[REPLY_TASKS_MAX];
+    unsigned numbers[REPLY_TASKS_MAX];
+    char ids[REPLY_TASKS_MAX][16];
+    size_t count;
+    size_t bytes; /* what it takes of the message, estimated */
+};
+
+/* Whether the open message shows cards, and has room for them. */
+bool reply_takes_tasks(const struct slack_reply *reply);
+bool reply_has_due_task(const struct slack_reply *reply);
+
+/* How much text comes before the next new card: it goes out first. SIZE_MAX: no such card. */
+size_t reply_text_before_task(const struct slack_reply *reply);
+
+/* What is due once the answer is sent up to `until`, where `split` is how fences stand. */
+void reply_pick_tasks(struct slack_reply *reply, size_t until, const struct slack_split *split,
+                      struct reply_task_batch *batch);
+/* For the request that ends the message: no card is left running. */
+void reply_pick_last_tasks(struct slack_reply *reply, bool is_end,
+                           struct reply_task_batch *batch);
+void reply_note_tasks(struct slack_reply *reply, const struct reply_task_batch *batch);
+
+/* The open message is no stream any more: those that run begin anew in the next. */
+void reply_leave_tasks(struct slack_reply *reply);
+
+/* True when a request was refused for its cards; then there are none from now on, and the same
+ * request without them is worth another try. */
+bool reply_tasks_are_refused(struct slack_reply *reply, const struct reply_task_batch *batch);
+
 /* reply.c */
 void reply_tell_state(struct slack_reply *reply);
+/* Whether the status is the last line of the open (or next) message. */
 bool reply_is_status_in_message(const struct slack_reply *reply);
 
 #endif

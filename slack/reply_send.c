@@ -57,6 +57,7 @@ static void finish_part(struct slack_reply *reply, size_t done)
     free(reply->part.shown);
     reply->part = (struct part){ .kind = PART_NONE };
     reply->index++;
+    reply_leave_tasks(reply);
 }
 
 /* The message is gone from Slack: what it held goes into a new one. */
@@ -93,6 +94,7 @@ static void turn_into_edit(struct slack_reply *reply, const char *why)
     if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, NULL, &err) < 0)
         log_debug("%s", err.message);
     reply->part.kind = PART_EDIT;
+    reply_leave_tasks(reply);
     reply_mark_processing(reply);
 }
 
@@ -123,14 +125,16 @@ static size_t find_seam(const struct slack_split *state, const char *text, size_
     return seam;
 }
 
-static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, struct chunk *chunk)
+/* What goes next, of the first `limit` bytes that are not sent. */
+static void cut_chunk(const struct slack_reply *reply, int64_t now_ms, size_t limit,
+                      struct chunk *chunk)
 {
     const struct part *part = &reply->part;
     bool is_open = part->kind == PART_STREAM;
     const struct slack_split *state = is_open ? &part->at_sent : &reply->at_done;
     size_t from = is_open ? part->sent : reply->done;
     const char *text = buf_text(&reply->safe) + from;
-    size_t len = reply->safe.len - from;
+    size_t len = reply->safe.len - from < limit ? reply->safe.len - from : limit;
     size_t used = is_open ? part->used : 0;
     int64_t age = is_open ? now_ms - part->opened_at_ms : 0;
     AUTO_BUF struct buf close = { 0 };
@@ -322,14 +326,22 @@ static int fail_write(struct slack_reply *reply, const struct err *err)
     return -1;
 }
 
-/* Ends the stream with `bytes`; Slack having ended it already is noticed and repaired. */
-static int close_stream(struct slack_reply *reply, const struct chunk *chunk, struct err *err)
+/* Ends the stream with `chunk`; Slack having ended it already is noticed and repaired. */
+static int close_stream(struct slack_reply *reply, const struct chunk *chunk, bool is_end,
+                        struct err *err)
 {
     const char *text = buf_text(&chunk->bytes);
     bool has_text = !is_blank(text, chunk->bytes.len);
+    struct reply_task_batch batch;
+    int rc;
 
-    if (slack_stop_stream(reply->web, reply->channel, reply->part.ts, has_text ? text : NULL,
-                          err) < 0)
+    reply_pick_last_tasks(reply, is_end, &batch);
+    rc = slack_stop_chunks(reply->web, reply->channel, reply->part.ts, has_text ? text : NULL,
+                           batch.items, batch.count, err);
+    if (rc < 0 && reply_tasks_are_refused(reply, &batch))
+        rc = slack_stop_stream(reply->web, reply->channel, reply->part.ts,
+                               has_text ? text : NULL, err);
+    if (rc < 0)
         return fail_write(reply, err);
     if (is_error(reply, "message_not_in_streaming_state") && has_text) {
         turn_into_edit(reply, "Slack had closed it");
@@ -340,6 +352,36 @@ static int close_stream(struct slack_reply *reply, const struct chunk *chunk, st
     return 0;
 }
 
+/* Text, and behind it the cards that are due there. */
+static int append_to_stream(struct slack_reply *reply, struct chunk *chunk, struct err *err)
+{
+    const char *text = buf_text(&chunk->bytes);
+    struct slack_split split = reply->part.at_sent;
+    struct reply_task_batch batch;
+    int rc = 0;
+
+    if (is_blank(text, chunk->bytes.len)) { /* waits for what follows, as ever */
+        buf_clear(&chunk->bytes);
+        chunk->piece = 0;
+        text = "";
+    }
+    slack_split_advance(&split, text, chunk->piece);
+    reply_pick_tasks(reply, reply->part.sent + chunk->piece, &split, &batch);
+    if (*text || batch.count)
+        rc = slack_append_chunks(reply->web, reply->channel, reply->part.ts, text, batch.items,
+                                 batch.count, err);
+    if (rc < 0 && reply_tasks_are_refused(reply, &batch)) {
+        batch.count = batch.bytes = 0;
+        rc = *text ? slack_append_stream(reply->web, reply->channel, reply->part.ts, text, err)
+                   : 0;
+    }
+    if (rc < 0)
+        return fail_write(reply, err);
+    note_sent(reply, chunk);
+    reply_note_tasks(reply, &batch);
+    return 0;
+}
+
 int reply_stream_step(struct slack_reply *reply, int64_t now_ms, struct err *err)
 {
     struct chunk chunk = { 0 };
@@ -347,23 +389,20 @@ int reply_stream_step(struct slack_reply *reply, int64_t now_ms, struct err *err
 
     if (reply->part.kind == PART_NONE)
         skip_newlines(reply);
-    cut_chunk(reply, now_ms, &chunk);
+    cut_chunk(reply, now_ms, reply_text_before_task(reply), &chunk);
     if (reply->part.kind == PART_NONE) {
         rc = open_stream(reply, &chunk, now_ms, err);
         if (rc == 0 && chunk.is_last) {
             buf_clear(&chunk.bytes);
             chunk.piece = 0;
-            rc = close_stream(reply, &chunk, err);
+            rc = close_stream(reply, &chunk, false, err);
             reply_mark_processing(reply);
         }
     } else if (chunk.is_last) {
-        rc = close_stream(reply, &chunk, err);
+        rc = close_stream(reply, &chunk, false, err);
         reply_mark_processing(reply); /* stopping made the session "active" */
-    } else if (slack_append_stream(reply->web, reply->channel, reply->part.ts,
-                                   buf_text(&chunk.bytes), err) < 0) {
-        rc = fail_write(reply, err);
     } else {
-        note_sent(reply, &chunk);
+        rc = append_to_stream(reply, &chunk, err);
     }
     buf_deinit(&chunk.bytes);
     return rc;
@@ -375,7 +414,7 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
     bool takes_note;
     int rc;
 
-    cut_chunk(reply, reply->part.opened_at_ms, &chunk);
+    cut_chunk(reply, reply->part.opened_at_ms, SIZE_MAX, &chunk);
     takes_note = !chunk.is_last;
     if (takes_note) {
         AUTO_BUF struct buf close = { 0 };
@@ -390,7 +429,7 @@ int reply_stream_finish(struct slack_reply *reply, const char **note, struct err
         if (**note)
             buf_printf(&chunk.bytes, "\n\n%s", *note);
     }
-    rc = close_stream(reply, &chunk, err);
+    rc = close_stream(reply, &chunk, takes_note, err);
     if (rc == 0 && takes_note)
         *note = "";
     buf_deinit(&chunk.bytes);

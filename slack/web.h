@@ -138,6 +138,22 @@ int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts
                       const char *markdown, struct err *err);
 
 /*
+ * The same with cards behind the text (task_update chunks): the same id again changes its card.
+ * status: pending, in_progress, complete or error. `markdown` may be NULL or "".
+ */
+struct slack_task {
+    const char *id;
+    const char *title;
+    const char *status;
+};
+int slack_append_chunks(struct slack_web *web, const char *channel, const char *ts,
+                        const char *markdown, const struct slack_task *tasks, size_t count,
+                        struct err *err);
+int slack_stop_chunks(struct slack_web *web, const char *channel, const char *ts,
+                      const char *markdown, const struct slack_task *tasks, size_t count,
+                      struct err *err);
+
+/*
  * One page of what was said after `oldest` in a thread (conversations.replies, oldest first)
  * or, with thread_ts "", in a channel itself (conversations.history, newest first, without the
  * replies in threads). `cursor` is "" for the first page and is left at the next one, "" when

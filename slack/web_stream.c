@@ -126,26 +126,57 @@ int slack_start_stream(struct slack_web *web, const char *channel, const char *t
     return 0;
 }
 
-int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
-                        const char *markdown, struct err *err)
+/* The content of a request: plain text as `markdown_text`, else all of it as `chunks`; NULL
+ * when it is no valid UTF-8. */
+static json_t *stream_body(const char *channel, const char *ts, const char *markdown,
+                           const struct slack_task *tasks, size_t count)
+{
+    json_t *body = json_pack("{s:s,s:s,s:s*}", "channel", channel, "ts", ts, "markdown_text",
+                             count ? NULL : or_null(markdown));
+    json_t *chunks = count ? json_array() : NULL;
+
+    if (count && or_null(markdown))
+        json_array_append_new(
+            chunks, json_pack("{s:s,s:s}", "type", "markdown_text", "text", markdown));
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(chunks, json_pack("{s:s,s:s,s:s,s:s}", "type", "task_update",
+                                                "id", tasks[i].id, "title", tasks[i].title,
+                                                "status", tasks[i].status));
+    if (chunks)
+        json_object_set_new(body, "chunks", chunks);
+    return body;
+}
+
+int slack_append_chunks(struct slack_web *web, const char *channel, const char *ts,
+                        const char *markdown, const struct slack_task *tasks, size_t count,
+                        struct err *err)
 {
     struct slack_call call = { .method = "chat.appendStream", .channel = channel };
 
-    return slack_call_json(
-        web, &call,
-        json_pack("{s:s,s:s,s:s}", "channel", channel, "ts", ts, "markdown_text", markdown),
-        NULL, err);
+    return slack_call_json(web, &call, stream_body(channel, ts, markdown, tasks, count), NULL,
+                           err);
 }
 
-int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
-                      const char *markdown, struct err *err)
+int slack_append_stream(struct slack_web *web, const char *channel, const char *ts,
+                        const char *markdown, struct err *err)
+{
+    return slack_append_chunks(web, channel, ts, markdown, NULL, 0, err);
+}
+
+int slack_stop_chunks(struct slack_web *web, const char *channel, const char *ts,
+                      const char *markdown, const struct slack_task *tasks, size_t count,
+                      struct err *err)
 {
     struct slack_call call = { .method = "chat.stopStream",
                                .channel = channel,
                                .is_idempotent = true };
 
-    return slack_call_json(web, &call,
-                           json_pack("{s:s,s:s,s:s*}", "channel", channel, "ts", ts,
-                                     "markdown_text", or_null(markdown)),
-                           NULL, err);
+    return slack_call_json(web, &call, stream_body(channel, ts, markdown, tasks, count), NULL,
+                           err);
+}
+
+int slack_stop_stream(struct slack_web *web, const char *channel, const char *ts,
+                      const char *markdown, struct err *err)
+{
+    return slack_stop_chunks(web, channel, ts, markdown, NULL, 0, err);
 }

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
 #include "tests/agent_double/record.h"
@@ -32,6 +33,23 @@ static void wait_for_ever(void)
 static int64_t number(const struct stage *stage, const char *key, int64_t otherwise)
 {
     return scenario_number(stage->scenario, key, otherwise);
+}
+
+/* Much output, a little answer: what an agent does that reads files and ponders. */
+static int play_ponder(const struct stage *stage)
+{
+    char thought[1001];
+
+    memset(thought, 'z', sizeof(thought) - 1);
+    thought[sizeof(thought) - 1] = '\0';
+    emit_opening();
+    for (int64_t left = number(stage, "bytes", 1000000); left > 0; left -= 1000) {
+        emit_thinking(thought);
+        emit_pause((int)number(stage, "pause_ms", 0));
+    }
+    emit_words("I have pondered it.", 0);
+    emit_result();
+    return 0;
 }
 
 /* --- refusals --------------------------------------------------------------------------- */
@@ -197,22 +215,16 @@ static int play_echo(const struct stage *stage)
 /* What the prompt says of the person who asks. */
 static int play_person(const struct stage *stage)
 {
-    static const char *const headings[] = { "About the person asking:", "Their wishes:" };
-    bool is_known = false;
+    struct context context;
+    AUTO_FREE char *text = NULL;
 
+    context_read(stage->prompt, &context);
+    text = xstrdup_or_null(context.fault ? context.fault : context_text(&context, "person"));
+    context_deinit(&context);
+    for (char *c = text ? strchr(text, '\n') : NULL; c; c = strchr(c, '\n'))
+        *c = ' ';
     emit_opening();
-    for (size_t i = 0; i < ARRAY_LEN(headings); i++) {
-        const char *line = strstr(stage->prompt, headings[i]);
-        AUTO_FREE char *text =
-            line ? xasprintf("%s%.*s", is_known ? " " : "", (int)strcspn(line, "\n"), line)
-                 : NULL;
-
-        if (text)
-            emit_words(text, 0);
-        is_known = is_known || text;
-    }
-    if (!is_known)
-        emit_words("I was told nothing of you.", 0);
+    emit_words(text ? text : "I was told nothing of you.", 0);
     emit_result();
     return 0;
 }
@@ -664,6 +676,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
     { "gate", false, play_gate },

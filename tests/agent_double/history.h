@@ -14,6 +14,7 @@ struct history {
     char *told[HISTORY_MAX_TURNS]; /* the user's earlier turns, the newest ones */
     size_t told_count;             /* all of them, also those that did not fit */
     char *question;
+    const char *fault; /* of what was said before; NULL: none */
 };
 
 void history_read(const char *prompt, struct history *ret_history);

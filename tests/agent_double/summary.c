@@ -6,11 +6,11 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "tests/agent_double/context.h"
 
 #define FIRST_LINE      "You shorten the earlier part of a conversation."
 #define QUOTE_MAX_BYTES ((size_t)60)
 #define TURNS_QUOTED    20
-#define SUMMARY_HEADING "# Summary"
 
 bool summary_is_wanted(const char *prompt)
 {
@@ -64,17 +64,15 @@ char *summary_answer(const char *prompt)
 
 char *summary_given(const char *prompt)
 {
-    AUTO_FREE char *context = read_part(prompt, "CONVERSATION");
-    const char *at = context ? strstr(context, SUMMARY_HEADING "\n") : NULL;
-    const char *stop;
+    struct context context;
+    const char *text;
     char *given;
 
-    if (!at || (at > context && at[-1] != '\n'))
-        return NULL;
-    at += strlen(SUMMARY_HEADING "\n");
-    stop = strstr(at, "\n# ");
-    given = xstrndup(at, stop ? (size_t)(stop - at) : strlen(at));
-    for (char *c = strchr(given, '\n'); c; c = strchr(c, '\n'))
+    context_read(prompt, &context);
+    text = context.fault ? NULL : context_text(&context, "summary");
+    given = xstrdup_or_null(text);
+    context_deinit(&context);
+    for (char *c = given ? strchr(given, '\n') : NULL; c; c = strchr(c, '\n'))
         *c = ' ';
     return given;
 }

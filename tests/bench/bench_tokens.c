@@ -138,9 +138,9 @@ static void measure(struct memory *memory, const struct conversation *conversati
     AUTO_BUF struct buf out = { 0 };
 
     buf_init(&out, CONTEXT_MAX);
-    memory_build_context(memory, conversation, &all, &out, &before);
+    memory_build_context(memory, conversation, &all, &out, NULL, &before);
     buf_clear(&out);
-    memory_build_context(memory, conversation, &defaults, &out, &after);
+    memory_build_context(memory, conversation, &defaults, &out, NULL, &after);
     *ret = (struct measured){ before.tokens, after.tokens, after.tokens_summary,
                               strstr(buf_text(&out), FACT) != NULL };
     memory_receipt_deinit(&before);

@@ -1,7 +1,7 @@
 /*
  * bench_turn.c - how long a person waits for the agent to begin: from the event on the wire to
  * the first line of the agent's own program, with parsing, the durable commit, the
- * conversation, the prompt and two execs between.
+ * conversation, the prompt and two execs between; and for the answer, posted whole.
  *
  * The agent is the double, which records when it started and how it was called; the floor is
  * the same call, made directly. Times are those of one machine's monotonic clock.
@@ -50,15 +50,21 @@ static bool has_ts(const json_t *entry, const void *ts)
     return value && strcmp(value, ts) == 0;
 }
 
-/* A person writes and gets an answer; when the event went out, on the lab's clock. */
-static int64_t say(struct harness *harness, int number)
+/* On the lab's clock. */
+struct timing {
+    int64_t sent_us;   /* the event went out */
+    int64_t posted_us; /* the answer came */
+};
+
+/* A person writes and gets an answer. */
+static struct timing say(struct harness *harness, int number)
 {
     AUTO_FREE char *user = xasprintf("U0BENCH%d", number);
     AUTO_FREE char *channel = xasprintf("D0BENCH%d", number);
     int64_t mark = lab_mark(harness);
-    int64_t sent_us;
+    struct timing timing;
     const char *ts;
-    json_t *sent;
+    json_t *sent, *posted;
 
     json_decref(
         lab_command(harness, "user", json_pack("{s:s, s:s}", "id", user, "name", user)));
@@ -68,9 +74,12 @@ static int64_t say(struct harness *harness, int number)
     ts = lab_say(harness, user, channel, NULL, "what did we decide about the build?");
     lab_wait_replies(harness, channel, NULL, 1);
     sent = lab_wait_log(harness, mark, "event_sent", has_ts, ts);
-    sent_us = lab_number(sent, "at_us");
+    timing.sent_us = lab_number(sent, "at_us");
+    posted = lab_wait_call(harness, mark, "chat.postMessage");
+    timing.posted_us = lab_number(posted, "at_us");
     json_decref(sent);
-    return sent_us;
+    json_decref(posted);
+    return timing;
 }
 
 /* Starts the double and waits for its end; when it was started, or -1. */
@@ -105,17 +114,27 @@ static char **copy_arguments(const json_t *record)
     return argv;
 }
 
-static int64_t measure_floor(struct harness *harness)
+/* To the agent's first line, and to its end. */
+struct floor {
+    int64_t started_us;
+    int64_t ended_us;
+};
+
+static struct floor measure_floor(struct harness *harness)
 {
     json_t *records = read_records(harness);
     size_t known = json_array_size(records);
     char **argv = copy_arguments(json_array_get(records, 0));
     int64_t before_us[STARTS] = { 0 };
     int64_t took_us[STARTS];
+    int64_t whole_us[STARTS] = { 0 };
+    struct floor floor;
     size_t count = 0;
 
-    for (size_t i = 0; i < STARTS && argv[0]; i++)
+    for (size_t i = 0; i < STARTS && argv[0]; i++) {
         before_us[i] = start_double(harness, argv);
+        whole_us[i] = clock_now_us() - before_us[i];
+    }
     json_decref(records);
     records = read_records(harness);
     while (count < STARTS && known + count < json_array_size(records)) {
@@ -127,19 +146,26 @@ static int64_t measure_floor(struct harness *harness)
     for (size_t i = 0; argv[i]; i++)
         free(argv[i]);
     free(argv);
-    return measure_quantile(took_us, count, 500);
+    floor.started_us = measure_quantile(took_us, count, 500);
+    floor.ended_us = measure_quantile(whole_us, STARTS, 500);
+    return floor;
 }
 
-/* From each event to the start of its agent; how many there are. */
-static size_t measure_turns(struct harness *harness, int64_t *ret_took_us)
+/* From each event to the start of its agent, and to its answer; how many there are. */
+static size_t measure_turns(struct harness *harness, int64_t *ret_took_us,
+                            int64_t *ret_answered_us)
 {
     int64_t sent_us[MESSAGES];
     int64_t offset_us = lab_clock_offset_us(harness);
     json_t *records;
     size_t count = 0;
 
-    for (int i = 0; i < MESSAGES; i++)
-        sent_us[i] = say(harness, i) + offset_us;
+    for (int i = 0; i < MESSAGES; i++) {
+        struct timing timing = say(harness, i);
+
+        sent_us[i] = timing.sent_us + offset_us;
+        ret_answered_us[i] = timing.posted_us - timing.sent_us;
+    }
     records = read_records(harness);
     for (; count < MESSAGES && count < json_array_size(records); count++)
         ret_took_us[count] =
@@ -160,21 +186,27 @@ int main(void)
 {
     struct harness *harness = harness_new();
     int64_t took_us[MESSAGES];
-    int64_t floor_us;
+    int64_t answered_us[MESSAGES];
+    struct floor floor;
     size_t count;
 
     if (!harness)
         return 1;
     harness_set(harness, "log", "level: info");
+    harness_set(harness, "slack", "reply: post");
     set_scenario(harness, "ok");
     daemon_start(harness);
-    count = measure_turns(harness, took_us);
-    floor_us = measure_floor(harness);
+    count = measure_turns(harness, took_us, answered_us);
+    floor = measure_floor(harness);
     report_title("Turn (floor: starting the agent directly)");
     print_row("event to the agent's first line, p50", measure_quantile(took_us, count, 500),
-              floor_us);
+              floor.started_us);
     print_row("event to the agent's first line, p99", measure_quantile(took_us, count, 990),
-              floor_us);
+              floor.started_us);
+    print_row("event to the posted answer, p50", measure_quantile(answered_us, MESSAGES, 500),
+              floor.ended_us);
+    print_row("event to the posted answer, p99", measure_quantile(answered_us, MESSAGES, 990),
+              floor.ended_us);
     harness_free(harness);
     return count == MESSAGES ? 0 : 1;
 }

@@ -54,7 +54,7 @@ static int64_t context_us(struct memory *memory, int number, bool recalls, struc
     buf_clear(out);
     before_us = clock_now_us();
     if (memory_conversation_begin(memory, key, NULL, NULL, &conversation, NULL) == 0)
-        memory_build_context(memory, conversation, &options, out, receipt);
+        memory_build_context(memory, conversation, &options, out, NULL, receipt);
     memory_conversation_end(memory, conversation);
     before_us = clock_now_us() - before_us;
     memory_receipt_deinit(receipt);

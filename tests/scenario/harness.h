@@ -119,6 +119,8 @@ struct program run_threadkeeper(struct harness *harness, const char *input,
 const char *lab_say(struct harness *harness, const char *user, const char *channel,
                     const char *thread_ts, const char *text);
 void lab_press_stop(struct harness *harness, const char *channel, const char *thread_ts);
+void lab_react(struct harness *harness, const char *user, const char *channel, const char *ts,
+               const char *name);
 void lab_click(struct harness *harness, const char *channel, const char *ts,
                const char *action_id);
 
@@ -180,5 +182,8 @@ void check_no_violations(struct harness *harness);
 /* No zombie under the daemon, and no process of its runs: call it when none is meant to run.
  * Waits for it. */
 void check_nothing_left(struct harness *harness);
+
+/* The processes of the daemon's runs right now, at most `max`; how many. */
+size_t harness_find_runs(struct harness *harness, pid_t *ret_pids, size_t max);
 
 #endif

@@ -73,6 +73,14 @@ void lab_press_stop(struct harness *harness, const char *channel, const char *th
          json_pack("{s:s, s:s}", "channel", channel, "thread_ts", thread_ts));
 }
 
+void lab_react(struct harness *harness, const char *user, const char *channel, const char *ts,
+               const char *name)
+{
+    post(harness, "react",
+         json_pack("{s:s, s:s, s:s, s:s}", "user", user, "channel", channel, "ts", ts, "name",
+                   name));
+}
+
 void lab_click(struct harness *harness, const char *channel, const char *ts,
                const char *action_id)
 {

@@ -95,6 +95,21 @@ static void find_leftover(const struct harness *harness, char *ret_pid, size_t s
         closedir(proc);
 }
 
+size_t harness_find_runs(struct harness *harness, pid_t *ret_pids, size_t max)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (proc && count < max && (entry = readdir(proc))) { /* NOLINT(concurrency-mt-unsafe) */
+        if (isdigit((unsigned char)entry->d_name[0]) && is_of_our_runs(harness, entry->d_name))
+            ret_pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
+    }
+    if (proc)
+        closedir(proc);
+    return count;
+}
+
 void harness_end_runs(struct harness *harness)
 {
     char pid[32];

@@ -106,6 +106,7 @@ static void check_says_what_slack_says_of_the_tokens(void **state)
     check_exit(check, 1, "scopes are missing");
     CHECK_HOLDS(check.out, "chat:write", "by name");
     CHECK_HOLDS(check.out, "reactions:write", "by name");
+    CHECK_HOLDS(check.out, "reactions:read", "by name");
     CHECK_HOLDS(check.out, "threadkeeper manifest", "how to get them");
 }
 

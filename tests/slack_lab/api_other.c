@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/slack_lab/api.h"
+#include "tests/slack_lab/events.h"
 #include "tests/slack_lab/link.h"
 
 #define PAGE_DEFAULT 100
@@ -213,6 +214,14 @@ static struct message *reaction_target(struct call *call, const char **ret_error
     return *ret_error ? NULL : message;
 }
 
+/* An app hears of its own reactions, too. */
+static void tell_reaction(struct call *call, const struct message *message, bool is_added)
+{
+    if (call->lab->settings.echo)
+        json_decref(events_reacted(call->lab, message, call_text(call, "name"), LAB_BOT_USER,
+                                   is_added));
+}
+
 static const char *add_reaction(struct call *call)
 {
     const char *error = NULL;
@@ -220,6 +229,8 @@ static const char *add_reaction(struct call *call)
 
     if (!error && !message_react(message, call_text(call, "name"), LAB_BOT_USER))
         error = "already_reacted";
+    if (!error)
+        tell_reaction(call, message, true);
     return error;
 }
 
@@ -230,6 +241,8 @@ static const char *remove_reaction(struct call *call)
 
     if (!error && !message_unreact(message, call_text(call, "name"), LAB_BOT_USER))
         error = "no_reaction";
+    if (!error)
+        tell_reaction(call, message, false);
     return error;
 }
 

@@ -218,6 +218,23 @@ static const char *press_stop(struct control *control)
     return NULL;
 }
 
+static const char *react(struct control *control)
+{
+    struct message *message = message_of(control);
+    const char *name = text_of(control, "name");
+    const char *user = text_of(control, "user");
+    bool is_added = !json_is_true(json_object_get(control->in, "remove"));
+
+    if (!message || message->is_deleted)
+        return "no such message";
+    if (!world_user(control->lab->world, user) || !*name)
+        return "want {user channel ts name}";
+    if (!(is_added ? message_react(message, name, user) : message_unreact(message, name, user)))
+        return is_added ? "already_reacted" : "no_reaction";
+    json_decref(events_reacted(control->lab, message, name, user, is_added));
+    return NULL;
+}
+
 static const char *click(struct control *control)
 {
     struct message *message = message_of(control);
@@ -481,6 +498,7 @@ static const struct {
     { "socket", true, socket_fault },
     { "redeliver", true, redeliver },
     { "press_stop", true, press_stop },
+    { "react", true, react },
     { "click", true, click },
     { "edit_message", true, edit_message },
     { "delete_message", true, delete_message },

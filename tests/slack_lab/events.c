@@ -197,6 +197,23 @@ json_t *events_stop_pressed(struct lab *lab, const char *channel, const char *th
                        "", 1);
 }
 
+json_t *events_reacted(struct lab *lab, const struct message *message, const char *name,
+                       const char *user, bool is_added)
+{
+    char event_ts[WORLD_TS_BYTES];
+
+    if (!strstr(lab->settings.scopes, "reactions:read"))
+        return NULL;
+    world_next_ts(lab->world, event_ts);
+    return events_tell(lab,
+                       json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:s}", "type",
+                                 is_added ? "reaction_added" : "reaction_removed", "user", user,
+                                 "reaction", name, "item_user", message->user, "item", "type",
+                                 "message", "channel", message->channel->id, "ts", message->ts,
+                                 "event_ts", event_ts),
+                       "", 1);
+}
+
 /* The element with that action_id ("" is the first that has one), in any block. Borrowed. */
 static json_t *find_button(json_t *blocks, const char *action_id, json_t **ret_block)
 {

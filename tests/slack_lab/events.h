@@ -31,6 +31,11 @@ json_t *events_deleted(struct lab *lab, const struct message *message);
 json_t *events_stop_pressed(struct lab *lab, const char *channel, const char *thread_ts,
                             const char *user, json_t *streaming_ts /* adopt */);
 
+/* Somebody, or the app itself, has reacted to the message or taken that back. The event id;
+ * new, or NULL when the app may not hear of it (no reactions:read). */
+json_t *events_reacted(struct lab *lab, const struct message *message, const char *name,
+                       const char *user, bool is_added);
+
 /* Any inner event. The event id; new. `inner` is adopted. */
 json_t *events_tell(struct lab *lab, json_t *inner, const char *ts, size_t fragments);
 

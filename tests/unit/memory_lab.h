@@ -226,7 +226,7 @@ static inline char *lab_context_of(struct memory *memory, struct conversation *c
     struct memory_receipt receipt = { 0 };
 
     buf_init(&out, 64 << 20);
-    memory_build_context(memory, conversation, &options, &out, &receipt);
+    memory_build_context(memory, conversation, &options, &out, NULL, &receipt);
     memory_receipt_deinit(&receipt);
     return out.len ? buf_take(&out) : (buf_deinit(&out), xstrdup(""));
 }

@@ -54,6 +54,48 @@ static void a_budget_bounds_the_bytes_of_a_context(void **state)
 /* ---- asking for contexts ------------------------------------------------------------------
  */
 
+/* Without the indents of further lines. */
+static char *flatten(const char *lines)
+{
+    char *flat = xstrdup(lines);
+    char *to = flat;
+
+    for (const char *from = flat; *from;) {
+        *to++ = *from;
+        from += strncmp(from, "\n  ", 3) == 0 ? 3 : 1;
+    }
+    *to = '\0';
+    return flat;
+}
+
+/* The items are the lines, taken apart: put together they are the lines again. */
+static void check_items(const struct memory_context_items *items, const char *lines)
+{
+    static const char *const headings[] = { "", "# Summary\n", "# Recalled\n", "# Latest\n" };
+    const struct memory_context_item *above = NULL;
+    AUTO_FREE char *want = flatten(lines);
+    AUTO_BUF struct buf out = { 0 };
+
+    buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < items->count; i++) {
+        const struct memory_context_item *item = &items->all[i];
+        bool is_first = !above || above->part != item->part;
+
+        if (is_first)
+            buf_append_text(&out, headings[item->part]);
+        if (item->day && (is_first || strcmp(above->day, item->day) != 0 ||
+                          strcmp(above->conversation ? above->conversation : "",
+                                 item->conversation ? item->conversation : "") != 0))
+            buf_printf(&out, "# %s%s%s\n", item->day, item->conversation ? ", in " : "",
+                       item->conversation ? item->conversation : "");
+        if (item->speaker)
+            buf_printf(&out, "%s: ", item->speaker);
+        buf_printf(&out, "%s\n", item->text);
+        above = item;
+    }
+    CHECK_TEXT(buf_text(&out), want, "what is told as items is what is told as lines");
+}
+
 /* Whatever it is asked: the receipt adds up, the text is clean and inside the budget. */
 static char *build(struct lab *lab, const char *key,
                    const struct memory_context_options *options,
@@ -61,11 +103,14 @@ static char *build(struct lab *lab, const char *key,
 {
     struct conversation *conversation = lab_begin(lab, key);
     struct memory_receipt receipt = { 0 };
+    struct memory_context_items items = { 0 };
     struct buf out;
 
     buf_init(&out, 1 << 20);
-    memory_build_context(lab->memory, conversation, options, &out, &receipt);
+    memory_build_context(lab->memory, conversation, options, &out, &items, &receipt);
     memory_conversation_end(lab->memory, conversation);
+    check_items(&items, buf_text(&out));
+    memory_context_items_deinit(&items);
     CHECK_INT(receipt.tokens, memory_estimate_tokens(buf_text(&out), out.len), "all counted");
     CHECK_INT(receipt.tokens <= (options->budget_tokens > 0 ? options->budget_tokens : 0), 1,
               buf_text(&out));

@@ -56,7 +56,13 @@ static void kinds_follow_type_and_subtype(void **state)
           SLACK_EVENT_TOKENS_REVOKED, "ours" },
         { EVENT("{\"type\":\"tokens_revoked\",\"tokens\":{\"oauth\":[\"U1\"],\"bot\":[]}}"),
           SLACK_EVENT_OTHER, "a person's" },
-        { EVENT("{\"type\":\"reaction_added\"}"), SLACK_EVENT_OTHER, "not ours to handle" },
+        { EVENT("{\"type\":\"reaction_added\",\"item\":{\"type\":\"message\"}}"),
+          SLACK_EVENT_REACTION, "to a message" },
+        { EVENT("{\"type\":\"reaction_added\",\"item\":{\"type\":\"file\"}}"),
+          SLACK_EVENT_OTHER, "to a file" },
+        { EVENT("{\"type\":\"reaction_added\",\"item\":7}"), SLACK_EVENT_OTHER, "to nothing" },
+        { EVENT("{\"type\":\"reaction_removed\",\"item\":{\"type\":\"message\"}}"),
+          SLACK_EVENT_OTHER, "taken back" },
         { EVENT("{}"), SLACK_EVENT_OTHER, "no type" },
         { ENVELOPE("{\"type\":\"app_rate_limited\",\"minute_rate_limited\":1763600000}"),
           SLACK_EVENT_RATE_LIMITED, "has no inner event" },
@@ -312,7 +318,25 @@ static void a_depth_bomb_is_acked_and_forgotten(void **state)
     free(json);
 }
 
+static void a_reaction_names_who_to_what_and_how(void **state)
+{
+    struct slack_event event = { 0 };
+
+    (void)state;
+    parse(EVENT("{\"type\":\"reaction_added\",\"user\":\"U1\",\"reaction\":\"stop_sign\","
+                "\"item_user\":\"U2\",\"item\":{\"type\":\"message\",\"channel\":\"D1\","
+                "\"ts\":\"17.1\"},\"event_ts\":\"17.2\"}"),
+          &event);
+    CHECK_TEXT(event.user, "U1", "who reacted, not who wrote");
+    CHECK_TEXT(event.channel, "D1", "of the message");
+    CHECK_TEXT(event.ts, "17.1", "the message's, not the reaction's");
+    CHECK_TEXT(event.reaction, "stop_sign", "without colons");
+    CHECK_INT(event.channel_type, SLACK_CHANNEL_DIRECT, "by its id");
+    slack_event_deinit(&event);
+}
+
 TEST_MAIN(TEST(kinds_follow_type_and_subtype), TEST(a_message_keeps_its_fields),
+          TEST(a_reaction_names_who_to_what_and_how),
           TEST(channel_types_come_from_the_event_or_the_id),
           TEST(edits_and_deletions_name_the_message_they_are_about),
           TEST(a_click_finds_its_thread), TEST(a_click_keeps_its_fields),

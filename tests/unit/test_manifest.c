@@ -157,6 +157,7 @@ static void every_event_has_the_scope_that_slack_wants_for_it(void **state)
         { "message.im", "im:history" },
         { "message.mpim", "mpim:history" },
         { "agent_session_stopped", "chat:write" },
+        { "reaction_added", "reactions:read" },
         { "app_uninstalled", NULL },
         { "tokens_revoked", NULL },
     };
@@ -188,19 +189,22 @@ static void missing_scopes_are_named(void **state)
         const char *want;
         unsigned count;
     } cases[] = {
-        { "app_mentions:read,chat:write,reactions:write,users:read,channels:history,"
+        { "app_mentions:read,chat:write,reactions:read,reactions:write,users:read,"
+          "channels:history,"
           "groups:history,im:history,mpim:history",
           "", 0 },
-        { "identify, chat:write ,mpim:history,app_mentions:read,users:read,channels:history,"
+        { "identify, chat:write "
+          ",mpim:history,reactions:read,app_mentions:read,users:read,channels:history,"
           "groups:history,im:history",
           "reactions:write", 1 },
-        { "app_mentions:read,chat:write.public,reactions:write,users:read.email,"
+        { "app_mentions:read,chat:write.public,reactions:write,reactions:read,users:read.email,"
           "channels:history,groups:history,im:history,mpim:history",
           "chat:write, users:read", 2 },
         { "",
-          "app_mentions:read, chat:write, reactions:write, users:read, channels:history, "
+          "app_mentions:read, chat:write, reactions:read, reactions:write, users:read, "
+          "channels:history, "
           "groups:history, im:history, mpim:history",
-          8 },
+          9 },
     };
 
     (void)state;

@@ -57,6 +57,7 @@ static void event_of(const struct message *message, struct slack_event *event)
         .action_ts = xstrdup(""),
         .trigger_id = xstrdup(""),
         .response_url = xstrdup(""),
+        .reaction = xstrdup(""),
     };
 }
 
@@ -460,6 +461,42 @@ static void a_command_keeps_its_arguments(void **state)
     }
 }
 
-TEST_MAIN(TEST(messages_go_where_they_belong), TEST(a_command_keeps_its_arguments),
-          TEST(conversations_have_the_fixed_keys), TEST(access_lists_decide),
-          TEST(bots_cannot_talk_for_ever))
+static void a_stop_sign_is_a_stop_and_other_reactions_are_nothing(void **state)
+{
+    static const struct {
+        const char *user;
+        const char *reaction;
+        enum route_verdict want;
+    } cases[] = {
+        { "U1", "octagonal_sign", ROUTE_STOP_SIGN },
+        { "U1", "stop_sign", ROUTE_STOP_SIGN },
+        { "U1", "black_square_for_stop", ROUTE_STOP_SIGN },
+        { "U1", "+1", ROUTE_IGNORE },
+        { "U1", "eyes", ROUTE_IGNORE },
+        { "U1", "", ROUTE_IGNORE },
+        { "UBOT", "octagonal_sign", ROUTE_IGNORE },
+        { "", "octagonal_sign", ROUTE_IGNORE },
+    };
+    const struct config config = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct message message = { .channel = "C1", .user = cases[i].user, .ts = "1.1" };
+        struct slack_event event;
+        struct route route;
+
+        event_of(&message, &event);
+        event.kind = SLACK_EVENT_REACTION;
+        free(event.reaction);
+        event.reaction = xstrdup(cases[i].reaction);
+        route_event(&event, &self, &config, &route);
+        CHECK_INT(route.verdict, cases[i].want, cases[i].reaction);
+        route_deinit(&route);
+        slack_event_deinit(&event);
+    }
+}
+
+TEST_MAIN(TEST(messages_go_where_they_belong),
+          TEST(a_stop_sign_is_a_stop_and_other_reactions_are_nothing),
+          TEST(a_command_keeps_its_arguments), TEST(conversations_have_the_fixed_keys),
+          TEST(access_lists_decide), TEST(bots_cannot_talk_for_ever))

@@ -1,4 +1,4 @@
-#include "agent/exit.h"
+#include "agent/run_exit.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,14 +16,15 @@
 #define EXIT_BYTES 256 /* reserved; blanks behind the JSON */
 
 static const char *const by_names[] = {
-    [AGENT_EXIT_BY_ITSELF] = "itself",
-    [AGENT_EXIT_BY_REQUEST] = "request",
-    [AGENT_EXIT_BY_FIRST_OUTPUT] = "first_output",
-    [AGENT_EXIT_BY_IDLE] = "idle",
-    [AGENT_EXIT_BY_TIMEOUT] = "timeout",
+    [RUN_EXIT_BY_ITSELF] = "itself",
+    [RUN_EXIT_BY_REQUEST] = "request",
+    [RUN_EXIT_BY_FIRST_OUTPUT] = "first_output",
+    [RUN_EXIT_BY_IDLE] = "idle",
+    [RUN_EXIT_BY_TIMEOUT] = "timeout",
+    [RUN_EXIT_BY_DISK] = "disk",
 };
 
-int agent_exit_reserve(const char *run_dir)
+int run_exit_reserve(const char *run_dir)
 {
     AUTO_FREE char *path = xasprintf("%s/%s.tmp", run_dir, AGENT_FILE_EXIT);
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -35,7 +36,7 @@ int agent_exit_reserve(const char *run_dir)
     return take_fd(&fd);
 }
 
-void agent_exit_write(const char *run_dir, int reserved_fd, const struct agent_exit *how)
+void run_exit_write(const char *run_dir, int reserved_fd, const struct run_exit *how)
 {
     AUTO_FREE char *path = xasprintf("%s/%s", run_dir, AGENT_FILE_EXIT);
     AUTO_FREE char *temporary = xasprintf("%s.tmp", path);
@@ -60,11 +61,11 @@ static bool read_small(const char *run_dir, const char *name, struct buf *out)
     return access(path, F_OK) == 0 && file_read(path, out, NULL) == 0;
 }
 
-bool agent_exit_read(const char *run_dir, struct agent_exit *ret_how)
+bool run_exit_read(const char *run_dir, struct run_exit *ret_how)
 {
     AUTO_BUF struct buf bytes = { 0 };
     json_auto_t *root = NULL;
-    struct agent_exit how = { 0 };
+    struct run_exit how = { 0 };
     const char *by = NULL;
     json_int_t left = 0, duration_ms = 0;
     int has_status = 0;
@@ -81,20 +82,20 @@ bool agent_exit_read(const char *run_dir, struct agent_exit *ret_how)
     how.duration_ms = duration_ms;
     for (size_t i = 0; i < ARRAY_LEN(by_names); i++) {
         if (strcmp(by_names[i], by) == 0)
-            how.by = (enum agent_exit_by)i;
+            how.by = (enum run_exit_by)i;
     }
     *ret_how = how;
     return true;
 }
 
-void agent_exit_note_verdict(const char *run_dir, enum agent_outcome verdict)
+void run_exit_note_verdict(const char *run_dir, enum agent_outcome verdict)
 {
     const char *name = agent_outcome_name(verdict);
 
     agent_meta_write_file(run_dir, AGENT_FILE_VERDICT, name, strlen(name), NULL);
 }
 
-bool agent_exit_read_verdict(const char *run_dir, enum agent_outcome *ret_verdict)
+bool run_exit_read_verdict(const char *run_dir, enum agent_outcome *ret_verdict)
 {
     AUTO_BUF struct buf name = { 0 };
 

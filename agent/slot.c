@@ -1,0 +1,354 @@
+#include "agent/slot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/environment.h"
+#include "agent/permission.h"
+#include "agent/process.h"
+#include "base/alloc.h"
+#include "base/file.h"
+
+#define LOG_MODULE "agent.slot"
+#include "base/log.h"
+
+#define SLOTS_MAX     512 /* 64 workers, twice, after a restart, and then some */
+#define NUMBER_DIGITS 3
+#define ID_MAX_BYTES  64
+
+struct agent_slot {
+    char *dir;
+    enum agent_mode mode;
+    int lock_fd;
+    char run_id[AGENT_RUN_ID_BYTES];
+};
+
+static void free_slot(struct agent_slot *slot)
+{
+    if (!slot)
+        return;
+    if (slot->lock_fd >= 0)
+        close(slot->lock_fd);
+    free(slot->dir);
+    free(slot);
+}
+
+static bool is_id(const char *id)
+{
+    size_t len = strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz-");
+
+    return len > 0 && len <= ID_MAX_BYTES && id[len] == '\0' && id[0] != '-';
+}
+
+/* ---- the lock -----------------------------------------------------------------------------
+ */
+
+/* The run that the lock names, "" for none. */
+static void read_run(int lock_fd, char run_id[AGENT_RUN_ID_BYTES])
+{
+    ssize_t got = pread(lock_fd, run_id, AGENT_RUN_ID_BYTES - 1, 0);
+
+    run_id[got > 0 ? got : 0] = '\0';
+    run_id[strcspn(run_id, "\n")] = '\0';
+}
+
+/* Whether the run has nothing left that could use the slot. */
+static bool is_over(const char *run_id)
+{
+    return !*run_id || process_signal_run(run_id, 0, 0) == 0;
+}
+
+/* -1 when somebody has it. */
+static int lock_slot(const char *path)
+{
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char run_id[AGENT_RUN_ID_BYTES];
+
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -1;
+    read_run(fd, run_id);
+    return is_over(run_id) ? take_fd(&fd) : -1;
+}
+
+/* Before the run exists, so that there is no instant in which it has no slot. */
+static int write_run(struct agent_slot *slot, const char *run_id, struct err *err)
+{
+    size_t len = strlen(run_id);
+
+    snprintf(slot->run_id, sizeof(slot->run_id), "%s", run_id);
+    if (ftruncate(slot->lock_fd, 0) < 0 ||
+        pwrite(slot->lock_fd, run_id, len, 0) != (ssize_t)len)
+        return err_set_errno(err, ERR_SYSTEM, "write into the lock of %s", slot->dir);
+    return 0;
+}
+
+static void forget_run(int lock_fd)
+{
+    if (ftruncate(lock_fd, 0) < 0)
+        log_warn("a slot's lock cannot be emptied"); /* then /proc is asked next time */
+}
+
+/* ---- what is in it ------------------------------------------------------------------------
+ */
+
+static int link_chats(const char *root, const char *slot_dir, const char *chats_id,
+                      struct err *err)
+{
+    AUTO_FREE char *name = xasprintf("%s/config/chats", slot_dir);
+    AUTO_FREE char *chats = NULL;
+
+    if (!chats_id)
+        return 0;
+    if (!is_id(chats_id))
+        return err_set(err, ERR_INPUT, "bad id of a conversation's chats");
+    chats = xasprintf("%s/chats/%s", root, chats_id);
+    if (file_make_dirs(chats, 0700, err) < 0)
+        return -1;
+    /* Its time is when it was used last: what is inside is the agent's. */
+    if (utimensat(AT_FDCWD, chats, NULL, 0) < 0 || symlink(chats, name) < 0)
+        return err_set_errno(err, ERR_SYSTEM, "link %s to %s", name, chats);
+    return 0;
+}
+
+static int fill(const char *root, const char *slot_dir, const struct agent_slot_wanted *wanted,
+                struct err *err)
+{
+    AUTO_FREE char *config = xasprintf("%s/config", slot_dir);
+    AUTO_FREE char *data = xasprintf("%s/data", slot_dir);
+
+    if (file_remove_tree(slot_dir, err) < 0 || file_make_dirs(config, 0700, err) < 0 ||
+        file_make_dirs(data, 0700, err) < 0 ||
+        agent_permission_write(config, wanted->mode, err) < 0)
+        return -1;
+    return link_chats(root, slot_dir, wanted->chats_id, err);
+}
+
+static void empty(const char *slot_dir)
+{
+    struct err err = { 0 };
+
+    if (file_remove_tree(slot_dir, &err) < 0)
+        log_warn("what a run left in its slot stays there: %s", err.message);
+}
+
+/* ---- taking and letting go ----------------------------------------------------------------
+ */
+
+/* NULL: somebody has it. */
+static struct agent_slot *try_slot(const char *root, int number, enum agent_mode mode)
+{
+    AUTO_FREE char *lock = xasprintf("%s/slots/%d.lock", root, number);
+    int fd = lock_slot(lock);
+    struct agent_slot *slot = NULL;
+
+    if (fd < 0)
+        return NULL;
+    slot = xcalloc(1, sizeof(*slot));
+    slot->lock_fd = fd;
+    slot->mode = mode;
+    slot->dir = xasprintf("%s/slots/%d", root, number);
+    return slot;
+}
+
+/* What a run made unremovable costs its slot, not the next run. */
+static int take_any(const char *root, const struct agent_slot_wanted *wanted,
+                    struct agent_slot **ret_slot, struct err *err)
+{
+    for (int number = 0; number < SLOTS_MAX; number++) {
+        struct agent_slot *slot = try_slot(root, number, wanted->mode);
+
+        if (!slot)
+            continue;
+        if (write_run(slot, wanted->run_id, err) == 0 &&
+            fill(root, slot->dir, wanted, err) == 0) {
+            *ret_slot = slot;
+            return 0;
+        }
+        forget_run(slot->lock_fd);
+        free_slot(slot);
+        if (err->kind == ERR_INPUT || number + 1 == SLOTS_MAX)
+            return -1;
+        log_debug("slot %d is of no use: %s", number, err->message);
+    }
+    return err_set(err, ERR_TEMP, "all %d slots for agents are taken", SLOTS_MAX);
+}
+
+int agent_slot_take(const struct agent_slot_wanted *wanted, struct agent_slot **ret_slot,
+                    struct err *err)
+{
+    AUTO_FREE char *slots = xasprintf("%s/slots", wanted->state_dir);
+    AUTO_FREE char *root = NULL;
+
+    if (file_make_dirs(slots, 0700, err) < 0)
+        return -1;
+    root = realpath(wanted->state_dir, NULL); /* the agent has another working directory */
+    if (!root)
+        return err_set_errno(err, ERR_SYSTEM, "find %s", wanted->state_dir);
+    if (access(slots, W_OK | X_OK) < 0) /* else every one of them would be tried */
+        return err_set_errno(err, ERR_SYSTEM, "write into %s", slots);
+    return take_any(root, wanted, ret_slot, err);
+}
+
+const char *agent_slot_dir(const struct agent_slot *slot)
+{
+    return slot->dir;
+}
+
+void agent_slot_release(struct agent_slot *slot, bool keep_running)
+{
+    AUTO_FREE char *config = slot ? xasprintf("%s/config", slot->dir) : NULL;
+
+    if (slot && !keep_running) {
+        if (!agent_permission_holds(config, slot->mode))
+            log_warn("run=%s: the agent's permission file was changed while it ran; the next "
+                     "run gets its own",
+                     slot->run_id);
+        empty(slot->dir);
+        forget_run(slot->lock_fd);
+    }
+    free_slot(slot);
+}
+
+void agent_slots_clear(const char *state_dir)
+{
+    for (int number = 0; number < SLOTS_MAX; number++) {
+        AUTO_FREE char *dir = xasprintf("%s/slots/%d", state_dir, number);
+        AUTO_FREE char *lock = xasprintf("%s.lock", dir);
+        AUTO_FD int fd = -1;
+
+        if (access(dir, F_OK) < 0) /* empty already, or never used */
+            continue;
+        fd = lock_slot(lock);
+        if (fd < 0)
+            continue;
+        empty(dir);
+        forget_run(fd);
+    }
+}
+
+bool agent_slot_path_is_long(const char *state_dir)
+{
+    AUTO_FREE char *root = realpath(state_dir, NULL);
+
+    return strlen(root ? root : state_dir) + strlen("/slots/") + NUMBER_DIGITS +
+               strlen("/data") >
+           AGENT_SLOT_DATA_MAX_BYTES;
+}
+
+/* ---- what the run's other parts need to know ----------------------------------------------
+ */
+
+/* A list ended by NULL and its strings in one block. */
+static char **make_list(char *const *items, size_t count)
+{
+    size_t size = (count + 1) * sizeof(char *);
+    char **list;
+    char *at;
+
+    for (size_t i = 0; i < count; i++)
+        size += strlen(items[i]) + 1;
+    list = xcalloc(1, size);
+    at = (char *)&list[count + 1];
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = strlen(items[i]) + 1;
+
+        memcpy(at, items[i], bytes);
+        list[i] = at;
+        at += bytes;
+    }
+    return list;
+}
+
+static bool is_named(const char *const *env_names, const char *name)
+{
+    for (size_t i = 0; env_names && env_names[i]; i++) {
+        if (strcmp(env_names[i], name) == 0)
+            return agent_environment_get(name) != NULL;
+    }
+    return false;
+}
+
+char **agent_slot_environment(const char *slot_dir, const char *const *env_names)
+{
+    static const struct {
+        const char *name;
+        const char *directory;
+    } variables[] = {
+        { "CURSOR_CONFIG_DIR", "config" },
+        { "CURSOR_DATA_DIR", "data" },
+    };
+    char *items[ARRAY_LEN(variables)] = { 0 };
+    size_t count = 0;
+    char **list;
+
+    for (size_t i = 0; slot_dir && i < ARRAY_LEN(variables); i++) {
+        if (!is_named(env_names, variables[i].name))
+            items[count++] =
+                xasprintf("%s=%s/%s", variables[i].name, slot_dir, variables[i].directory);
+    }
+    list = make_list(items, count);
+    while (count > 0)
+        free(items[--count]);
+    return list;
+}
+
+char **agent_slot_writable(const char *slot_dir)
+{
+    AUTO_FREE char *link = slot_dir ? xasprintf("%s/config/chats", slot_dir) : NULL;
+    char chats[PATH_MAX];
+    ssize_t len = link ? readlink(link, chats, sizeof(chats) - 1) : -1;
+    char *items[] = { (char *)slot_dir, chats };
+
+    chats[len > 0 ? len : 0] = '\0';
+    return make_list(items, !slot_dir ? 0 : len > 0 ? 2 : 1);
+}
+
+/* ---- chats --------------------------------------------------------------------------------
+ */
+
+int agent_chats_forget(const char *state_dir, const char *chats_id, struct err *err)
+{
+    AUTO_FREE char *path = NULL;
+
+    if (!is_id(chats_id))
+        return err_set(err, ERR_INPUT, "bad id of a conversation's chats");
+    path = xasprintf("%s/chats/%s", state_dir, chats_id);
+    return file_remove_tree(path, err);
+}
+
+int agent_chats_sweep(const char *state_dir, int64_t before_wall_s, size_t *ret_removed,
+                      struct err *err)
+{
+    AUTO_FREE char *path = xasprintf("%s/chats", state_dir);
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    size_t removed = 0;
+    int rc = 0;
+
+    if (!directory && errno != ENOENT)
+        return err_set_errno(err, ERR_SYSTEM, "read %s", path);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): own DIR */
+    while (directory && rc == 0 && (entry = readdir(directory)) != NULL) {
+        struct stat info;
+
+        if (!is_id(entry->d_name) || fstatat(dirfd(directory), entry->d_name, &info, 0) < 0 ||
+            info.st_mtim.tv_sec >= before_wall_s)
+            continue;
+        rc = agent_chats_forget(state_dir, entry->d_name, err);
+        removed += rc == 0;
+    }
+    if (directory)
+        closedir(directory);
+    if (rc == 0)
+        *ret_removed = removed;
+    return rc;
+}
