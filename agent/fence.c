@@ -65,25 +65,30 @@ void fence_probe(struct fence_features *ret_features)
     probe_groups(ret_features, &cgroups);
 }
 
-bool fence_missing(const struct fence_features *features, struct buf *out)
+static void say_essential(const struct fence_features *features, struct buf *out)
 {
     if (features->landlock_abi == 0)
-        buf_append_text(out, "Landlock: agents can read and change what the daemon's user can; "
-                             "mend: Linux 5.19 or newer, with landlock in the kernel's lsm= "
-                             "list and not forbidden by a container's seccomp profile\n");
-    else if (features->landlock_abi < FENCE_LANDLOCK_SCOPE_ABI)
-        buf_append_text(out, "signals and abstract sockets: only the processes that are known "
-                             "are guarded; mend: Linux 6.12 or newer\n");
+        buf_append_text(out, "Landlock: agents could read and change what the daemon's user "
+                             "can; mend: Linux 5.19 or newer with landlock in its lsm= list, "
+                             "no container that forbids it\n");
     if (!features->has_seccomp)
         buf_append_text(out, "seccomp: system calls are not filtered; mend: a kernel with "
                              "CONFIG_SECCOMP_FILTER\n");
+}
+
+bool fence_missing(const struct fence_features *features, struct buf *out)
+{
+    say_essential(features, out);
+    if (features->landlock_abi > 0 && features->landlock_abi < FENCE_LANDLOCK_SCOPE_ABI)
+        buf_append_text(out, "signals: only the processes that were there when a run began are "
+                             "guarded; mend: Linux 6.12 or newer\n");
     if (!features->has_connect_watch)
-        buf_append_text(out, "the metadata address of the host: agents can reach it; mend: "
-                             "Linux 5.19 or newer and kernel.yama.ptrace_scope below 2, or "
-                             "require IMDSv2 with a hop limit of 1 and no role\n");
+        buf_append_text(out, "the host's metadata address: agents can reach it; mend: Linux "
+                             "5.19 or newer and kernel.yama.ptrace_scope below 2, or give the "
+                             "host no role\n");
     if (!features->has_memory_limit)
-        buf_append_text(out, "memory: agent.max_memory has no effect; mend: Delegate=yes in "
-                             "the systemd unit, on a host with cgroup v2\n");
+        buf_append_text(out, "memory: agent.max_memory has no effect; mend: cgroup v2, and "
+                             "Delegate=yes in the systemd unit\n");
     if (!features->has_process_limit)
         buf_append_text(out, "processes: agent.max_processes counts all of the user's; mend: "
                              "as for memory\n");
@@ -147,11 +152,11 @@ static int check_features(const struct fence *fence, struct err *err)
     AUTO_BUF struct buf missing = { 0 };
 
     buf_init(&missing, MISSING_MAX_BYTES);
-    if (!fence_missing(&fence->features, &missing) ||
-        fence->meta->fence.fence != AGENT_FENCE_ON)
+    say_essential(&fence->features, &missing);
+    if (missing.len == 0 || fence->meta->fence.fence != AGENT_FENCE_ON)
         return 0;
-    return err_set(err, ERR_INPUT, "agent.fence is on, and this host lacks %s",
-                   buf_text(&missing));
+    return err_set(err, ERR_INPUT, "agent.fence is on, and this host lacks %.*s",
+                   (int)missing.len - 1, buf_text(&missing));
 }
 
 static int make_parts(struct fence *fence, struct err *err)

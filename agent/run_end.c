@@ -209,7 +209,7 @@ static void take_status(struct agent_run *run)
 
 static void decide_result(struct agent_run *run, int64_t now_ms)
 {
-    char step[64], text[256];
+    char step[64], text[512];
     AUTO_BUF struct buf errors = { 0 };
     struct agent_evidence evidence = { 0 };
     int64_t ended_ms = run->result_ms >= 0 ? run->result_ms : now_ms;

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "bot/cli.h"
+#include "bot/fencing.h"
 #include "bot/wiring.h"
 #include "config/config.h"
 #include "memory/memory.h"
@@ -177,6 +178,29 @@ static void check_agent(struct report *report, const struct config *config)
     }
 }
 
+/* Seen from this shell; the daemon's control group is its own: `threadkeeper status`. */
+static void check_fence(struct report *report, const struct config *config)
+{
+    AUTO_BUF struct buf missing = { 0 };
+    bool refuses = false;
+
+    if (config->agent.fence == CONFIG_FENCE_OFF) {
+        say(report, FINDING_WARN, "fence",
+            "agent.fence is off: agents can read and change what the daemon's user can");
+        return;
+    }
+    buf_init(&missing, NAMES_MAX_BYTES);
+    refuses = fencing_missing(config, &missing);
+    if (missing.len == 0)
+        say(report, FINDING_OK, "fence", "all parts are there");
+    for (const char *line = buf_text(&missing); *line;) {
+        size_t len = strcspn(line, "\n");
+
+        say(report, refuses ? FINDING_FAIL : FINDING_WARN, "fence", "%.*s", (int)len, line);
+        line += line[len] ? len + 1 : len;
+    }
+}
+
 static void check_workspace(struct report *report, const char *name, const char *path,
                             bool writes)
 {
@@ -301,6 +325,7 @@ int command_check(const struct cli *cli)
         http_cleanup();
     }
     check_agent(&report, config);
+    check_fence(&report, config);
     check_workspaces(&report, config);
     check_store(&report, config);
     check_disk(&report, config);
