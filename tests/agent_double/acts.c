@@ -16,6 +16,7 @@
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
+#include "tests/agent_double/hostile.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/summary.h"
 
@@ -726,6 +727,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "hostile", false, hostile_play },
 };
 
 /* Whatever the scenario does with turns: its parameter "summary" says what is done with this.
