@@ -158,17 +158,18 @@ int hostile_descriptors(void)
     return EBADF;
 }
 
-/* In a session of its own, without parents and without a trace in its environment. */
+/* In a session of its own, without parents and without a trace in its environment. Its argument
+ * tells whose it is. */
 int hostile_daemonize(void)
 {
+    AUTO_FREE char *seconds = xasprintf("1000.%d", (int)hostile_target.daemon);
+    char *const argv[] = { (char *)"sleep", seconds, NULL };
+    char *const nothing[] = { NULL };
     pid_t child = fork();
 
     if (child < 0)
         return errno;
     if (child == 0) {
-        char *const argv[] = { (char *)"sleep", (char *)"1000", NULL };
-        char *const nothing[] = { NULL };
-
         setsid();
         if (fork() != 0)
             _exit(0);
