@@ -5,6 +5,7 @@
 
 #include "agent/chat.h"
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/utf8.h"
 
 #define SEGMENT_MAX_BYTES AGENT_LINE_MAX_BYTES
@@ -226,13 +227,20 @@ void kit_answer_whole(struct kit_answer *answer, struct agent_stream *stream, co
 
 /* --- tools ------------------------------------------------------------------------------ */
 
-/* The last component, without anything that could be markup where it is shown. */
-static void append_target(struct buf *out, const char *value)
+/*
+ * The last component, without anything that could be markup where it is shown. Secrets go
+ * before anything is cut: half of one would not be known as one.
+ */
+static void append_target(struct buf *out, const char *argument)
 {
+    AUTO_FREE char *masked = xstrdup(argument);
+    const char *value = masked;
     const char *slash = NULL;
     AUTO_FREE char *clean = NULL;
-    size_t len = strlen(value);
+    size_t len;
 
+    log_mask_secrets(masked);
+    len = strlen(value);
     while (len > 1 && value[len - 1] == '/')
         len--;
     slash = memrchr(value, '/', len);

@@ -175,9 +175,8 @@ static void note_agent_end(struct supervisor *supervisor, int status)
         how->status = WTERMSIG(status);
     }
     /* Now, not at the end of what it left behind: whatever happens to us meanwhile. */
+    how->is_over = !supervisor->has_children;
     write_exit(supervisor);
-    close(supervisor->exit_fd); /* the reserve is used up */
-    supervisor->exit_fd = -1;
     if (!supervisor->is_ending && supervisor->has_children)
         begin_ending(supervisor, grace_ms < STRAGGLER_GRACE_MS ? grace_ms : STRAGGLER_GRACE_MS);
 }
@@ -303,6 +302,8 @@ static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
             now_ms < supervisor->kill_at_ms ? supervisor->kill_at_ms : now_ms + KILL_AGAIN_MS;
     else if (total_limit_ms(supervisor) < at_ms)
         at_ms = total_limit_ms(supervisor);
+    if (!supervisor->is_ending && supervisor->disk_look_ms < at_ms)
+        at_ms = supervisor->disk_look_ms;
     wait = at_ms == CLOCK_FOREVER_MS ? 60000 : at_ms - now_ms;
     return (int)(wait < 0 ? 0 : wait > 60000 ? 60000 : wait);
 }
@@ -313,8 +314,10 @@ static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
 static void finish(struct supervisor *supervisor)
 {
     read_channel(supervisor); /* why it did not start, if so */
-    if (!supervisor->how.has_status || supervisor->how.left > 0)
+    if (!supervisor->how.is_over) {
+        supervisor->how.is_over = true;
         write_exit(supervisor);
+    }
     fence_release(supervisor->fence);
     supervisor_free(supervisor);
 }

@@ -7,7 +7,8 @@
 #define VALUE_MIN     8
 #define VALUE_MAX     300
 #define BLANKS_MAX    8
-#define CLOSERS_MAX   3 /* of quotes and of Markdown around the word, or before the value */
+#define CLOSERS_MAX   3 /* of quotes and of Markdown behind the word */
+#define QUOTES_MAX    3
 #define DISTINCT_MIN  5
 #define LONG_NAME_MIN 16
 
@@ -102,15 +103,10 @@ static struct value read_value(struct reader *reader)
     struct value value = { 0 };
     char quote = '\0';
 
-    skip_any(reader, " \t:", BLANKS_MAX);
-    for (size_t i = 0; i < CLOSERS_MAX && peek(reader) && strchr("\"'`*_\\", peek(reader));
-         i++) {
-        if (strchr("\"'`", peek(reader)))
-            quote = peek(reader);
-        reader->at++;
-    }
+    skip_any(reader, " \t:*\\", BLANKS_MAX); /* **Password:** "x" */
+    for (size_t i = 0; i < QUOTES_MAX && peek(reader) && strchr("\"'`", peek(reader)); i++)
+        quote = reader->text->bytes[reader->at++];
     value.is_quoted = quote != '\0';
-    skip_any(reader, " ", value.is_quoted ? 0 : 1); /* **Password:** x */
     value.bytes = reader->text->bytes + reader->at;
     while (value.len < VALUE_MAX && peek(reader) &&
            !ends_value(&value, quote, (unsigned char)peek(reader))) {
@@ -266,8 +262,9 @@ enum secrets_look secrets_look_value(const struct secrets_text *text,
     value = read_value(&reader);
     if (reader.wants_more)
         return SECRETS_WANTS_MORE;
-    while (!value.is_quoted && !value.is_cut && value.len &&
-           strchr(".:*_", value.bytes[value.len - 1]))
+    /* What ends a sentence, or begins the \" that ends a quote within one. */
+    while (!value.is_cut && value.len &&
+           strchr(value.is_quoted ? "\\" : ".:*_", value.bytes[value.len - 1]))
         value.len--;
     if (!is_secret(&value) || is_known(&value, true))
         return SECRETS_NO;

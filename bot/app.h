@@ -23,11 +23,13 @@ struct catchup;
 struct courier;
 struct desk;
 struct dispatch;
+struct guard;
 struct intake;
 struct loop;
 struct people;
 struct slack_socket;
 struct summarizer;
+struct sweeper;
 struct workers;
 
 struct app {
@@ -40,11 +42,13 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct guard *guard;
     struct loop *loop;
     struct courier *courier;
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;
+    struct sweeper *sweeper; /* NULL until the workers start */
     struct slack_socket *socket;
     struct intake *intake;
     struct catchup *catchup;

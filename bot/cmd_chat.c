@@ -23,7 +23,10 @@
 #include "base/utf8.h"
 #include "bot/cli.h"
 #include "bot/commands.h"
+#include "bot/guard.h"
+#include "bot/leftover.h"
 #include "bot/summarize.h"
+#include "bot/surface_guarded.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
 #include "bot/wiring.h"
@@ -35,12 +38,14 @@ struct chat {
     struct config *config;
     struct metrics *metrics;
     struct memory *memory;
+    struct guard *guard;
     struct turn_metrics turn_metrics;
     struct summarize_metrics summarize_metrics;
     char *user;
     char *conversation;
     char *launcher;
     char *runs_dir;
+    int alive_fd;     /* held while we live, see leftover.h */
     int interrupt_fd; /* readable after Ctrl-C, a lost terminal or SIGTERM */
     bool is_ending;   /* after one of the latter two */
     struct buf input;
@@ -170,6 +175,7 @@ static enum turn_outcome answer(struct chat *chat, const char *line)
     struct turn turn = {
         .config = chat->config,
         .memory = chat->memory,
+        .guard = chat->guard,
         .metrics = &chat->turn_metrics,
         .launcher = chat->launcher,
         .runs_dir = chat->runs_dir,
@@ -183,7 +189,7 @@ static enum turn_outcome answer(struct chat *chat, const char *line)
         fputs("threadkeeper: the message could not be stored, see the log\n", stderr);
         return TURN_FAILED;
     }
-    turn.surface = surface_terminal_new();
+    turn.surface = surface_guarded_new(surface_terminal_new(), chat->guard, "in the terminal");
     outcome = turn_run(&turn);
     turn.surface->ops->free(turn.surface);
     ledger_entry_free(entry);
@@ -261,6 +267,25 @@ static bool run_chat_command(struct chat *chat, const char *line)
     return true;
 }
 
+/* As in Slack: what looks like a secret is not passed on. */
+static void mask_secrets(const struct chat *chat, char **line)
+{
+    AUTO_BUF struct buf notice = { 0 };
+    struct guard_tally masked;
+    char *text;
+
+    if (!chat->config->guard.inbound)
+        return;
+    text = guard_mask(chat->guard, GUARD_INBOUND, *line, &masked);
+    free(*line);
+    *line = text;
+    if (!masked.count)
+        return;
+    buf_init(&notice, LINE_MAX_BYTES);
+    guard_print_notice(&masked, &notice);
+    puts(buf_text(&notice));
+}
+
 static int converse(struct chat *chat)
 {
     int status = CLI_OK;
@@ -275,6 +300,7 @@ static int converse(struct chat *chat)
         line = take_line(chat);
         if (!line)
             break;
+        mask_secrets(chat, &line);
         if (!line[strspn(line, " \t")] || run_chat_command(chat, line))
             continue;
         if (answer(chat, line) == TURN_FAILED)
@@ -329,12 +355,22 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     if (cli_become_owner(config, err) < 0 || file_make_dirs(config->state_dir, 0700, err) < 0 ||
         file_make_dirs(chat->runs_dir, 0700, err) < 0)
         return -1;
-    return memory_open(&options, chat->metrics, &chat->memory, err);
+    if (guard_new(config, chat->metrics, &chat->guard, err) < 0)
+        return -1;
+    if (memory_open(&options, chat->metrics, &chat->memory, err) < 0)
+        return -1;
+    chat->alive_fd =
+        leftover_enter_chat(&(struct leftover){ .memory = chat->memory,
+                                                .state_dir = config->state_dir,
+                                                .runs_dir = chat->runs_dir,
+                                                .kill_grace_ms = config->agent.kill_grace_ms });
+    return 0;
 }
 
 static void close_chat(struct chat *chat)
 {
     memory_close(chat->memory);
+    guard_free(chat->guard);
     metrics_free(chat->metrics);
     buf_deinit(&chat->input);
     free(chat->launcher);
@@ -343,11 +379,13 @@ static void close_chat(struct chat *chat)
     free(chat->conversation);
     config_unref(chat->config);
     close(chat->interrupt_fd);
+    if (chat->alive_fd >= 0)
+        close(chat->alive_fd);
 }
 
 int command_chat(const struct cli *cli)
 {
-    struct chat chat = { 0 };
+    struct chat chat = { .alive_fd = -1 };
     struct err err = { 0 };
     int status;
 

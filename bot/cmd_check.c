@@ -21,6 +21,7 @@
 #include "base/metrics.h"
 #include "bot/cli.h"
 #include "bot/fencing.h"
+#include "bot/guard_values.h"
 #include "bot/wiring.h"
 #include "config/config.h"
 #include "memory/memory.h"
@@ -299,6 +300,27 @@ static void check_disk(struct report *report, const struct config *config)
             : "");
 }
 
+/* Each file by itself, so that all that cannot be read are named. */
+static void check_guard(struct report *report, const struct config *config)
+{
+    struct guard_values values = { 0 };
+    unsigned failures = report->failures;
+
+    for (size_t i = 0; i < config->guard.secret_files.count; i++) {
+        struct err err = { 0 };
+
+        if (guard_values_read_file(&values, config->guard.secret_files.items[i], &err) < 0)
+            say(report, FINDING_FAIL, "guard",
+                "%s; mend: let the user that threadkeeper runs as read it, or take it out of "
+                "the list. The daemon does not start so",
+                err.message);
+    }
+    if (report->failures == failures)
+        say(report, FINDING_OK, "guard", "%zu secrets in %zu files are masked, beside our own",
+            values.count, config->guard.secret_files.count);
+    guard_values_deinit(&values);
+}
+
 int command_check(const struct cli *cli)
 {
     struct report report = { 0 };
@@ -329,6 +351,7 @@ int command_check(const struct cli *cli)
     check_workspaces(&report, config);
     check_store(&report, config);
     check_disk(&report, config);
+    check_guard(&report, config);
     config_unref(config);
     if (report.failures)
         printf("%u problem%s\n", report.failures, report.failures == 1 ? "" : "s");

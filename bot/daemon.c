@@ -34,12 +34,14 @@
 #include "bot/desk.h"
 #include "bot/dispatch.h"
 #include "bot/fencing.h"
+#include "bot/guard.h"
 #include "bot/intake.h"
 #include "bot/loop.h"
 #include "bot/notify.h"
 #include "bot/people.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
+#include "bot/sweeper.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -198,6 +200,7 @@ static void on_identity(void *context, void *item)
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
     app->workers = workers_start(app);
+    app->sweeper = sweeper_start(app);
     start_links(daemon);
 }
 
@@ -296,7 +299,9 @@ static void reload(struct daemon *daemon)
 
     notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_us());
     buf_init(&problems, PROBLEMS_MAX_BYTES);
-    if (config_load(daemon->cli->config_path, true, &fresh, &problems, &err) < 0) {
+    if (config_load(daemon->cli->config_path, true, &fresh, &problems, &err) < 0 ||
+        guard_reload(daemon->app.guard, fresh, &err) < 0) {
+        config_unref(fresh);
         log_err("configuration not reloaded, the old one stays in force: %s", err.message);
         for (const char *line = buf_text(&problems); *line;) {
             size_t len = strcspn(line, "\n");
@@ -404,6 +409,8 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
+        return -1;
     app->dispatch = dispatch_new(app->metrics);
     dispatch_set_busy(app->dispatch, (enum dispatch_busy)app->config->agent.busy);
     app->launcher = wiring_own_path();
@@ -428,6 +435,7 @@ static void close_parts(struct daemon *daemon)
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);
+    sweeper_join(app->sweeper);
     memory_close(app->memory); /* its last callbacks still reach desk, courier and dispatcher */
     if (app->loop)
         loop_drain(app->loop);
@@ -439,6 +447,7 @@ static void close_parts(struct daemon *daemon)
     loop_free(app->loop);
     dispatch_free(app->dispatch);
     people_free(app->people);
+    guard_free(app->guard);
     slack_features_free(app->features);
     slack_limits_free(app->limits);
     metrics_free(app->metrics);

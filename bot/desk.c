@@ -15,6 +15,7 @@
 #include "bot/commands.h"
 #include "bot/desk_parts.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/note.h"
 #include "bot/surface_terminal.h"
 
@@ -38,6 +39,7 @@ enum task_kind {
     TASK_RETRY,
     TASK_REFUSE,
     TASK_TELL,
+    TASK_WHISPER,
     TASK_DELETED,
 };
 
@@ -135,6 +137,13 @@ void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, co
                const char *sentence)
 {
     submit(desk, TASK_TELL, NULL, channel, thread_ts, user, sentence);
+}
+
+/* Without a person to whisper to, the task posts. */
+void desk_whisper(struct desk *desk, const char *channel, const char *thread_ts,
+                  const char *user, bool is_direct, const char *sentence)
+{
+    submit(desk, TASK_WHISPER, NULL, channel, thread_ts, is_direct ? "" : user, sentence);
 }
 
 void desk_deleted(struct desk *desk, const char *channel, const char *thread_ts,
@@ -385,6 +394,20 @@ static void do_tell(struct desk *desk, const struct task *task)
              err.message);
 }
 
+static void do_whisper(struct desk *desk, const struct task *task)
+{
+    struct err err = { 0 };
+    char ts[SLACK_TS_MAX_BYTES];
+    int rc = *task->user ? slack_post_ephemeral(desk->web, task->channel, task->thread_ts,
+                                                task->user, task->detail, &err)
+                         : slack_post_markdown(desk->web, task->channel, task->thread_ts,
+                                               task->detail, "", ts, &err);
+
+    if (rc < 0)
+        log_warn("could not tell user=%s in channel=%s about their message: %s", task->user,
+                 task->channel, err.message);
+}
+
 static void do_deleted(struct desk *desk, const struct task *task)
 {
     desk_message_deleted(desk->app, task->channel, task->thread_ts, task->user, task->detail);
@@ -414,6 +437,9 @@ static void do_task(struct desk *desk, const struct task *task)
     case TASK_TELL:
         do_tell(desk, task);
         break;
+    case TASK_WHISPER:
+        do_whisper(desk, task);
+        break;
     case TASK_DELETED:
         do_deleted(desk, task);
         break;
@@ -442,6 +468,11 @@ static void *run(void *context)
     }
 }
 
+static char *mask(void *context, const char *markdown)
+{
+    return guard_mask(context, GUARD_OUTGOING, markdown, NULL);
+}
+
 struct desk *desk_start(struct app *app)
 {
     struct desk *desk = xcalloc(1, sizeof(*desk));
@@ -453,6 +484,7 @@ struct desk *desk_start(struct app *app)
         slack_web_new(app->config->slack.api_url, app->config->slack.bot_token, app->limits);
     slack_web_set_deadline(desk->web, CALL_DEADLINE_MS);
     slack_web_set_cancel(desk->web, &app->is_stopping);
+    slack_web_set_filter(desk->web, mask, app->guard);
     desk->commands = metrics_counter(app->metrics, "commands_total", "", "Chat commands.");
     desk->dropped = metrics_counter(app->metrics, "desk_dropped_total", "",
                                     "Requests dropped because too many waited at the desk.");

@@ -55,6 +55,13 @@ void desk_refuse(struct desk *desk, const char *channel, const char *thread_ts,
 void desk_tell(struct desk *desk, const char *channel, const char *thread_ts, const char *user,
                const char *sentence);
 
+/*
+ * A sentence for nobody else's eyes: shown to `user` alone, or, in a direct message, as an
+ * ordinary one, which stays. When Slack refuses, the log says so.
+ */
+void desk_whisper(struct desk *desk, const char *channel, const char *thread_ts,
+                  const char *user, bool is_direct, const char *sentence);
+
 /* A message of `user` was deleted in Slack: if it still waits, it is not answered, and what is
  * remembered of it is erased. */
 void desk_deleted(struct desk *desk, const char *channel, const char *thread_ts,

@@ -9,6 +9,7 @@
 #include "bot/courier.h"
 #include "bot/desk.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/limit.h"
 #include "bot/loop.h"
 #include "bot/note.h"
@@ -59,7 +60,8 @@ struct pending {
     unsigned tries;
     struct delivery delivery;
     int64_t received_us;
-    char envelope_id[]; /* "" needs no ack */
+    struct guard_tally masked; /* what its author is told once it is recorded */
+    char envelope_id[];        /* "" needs no ack */
 };
 
 struct intake *intake_new(struct app *app)
@@ -155,6 +157,29 @@ static bool refuses(struct intake *intake, const struct delivery *delivery,
     return true;
 }
 
+/* What was masked in a message, its author is told where nobody else reads it. */
+static void tell_author(const struct intake *intake, const struct ledger_entry *entry,
+                        const struct guard_tally *masked)
+{
+    AUTO_BUF struct buf sentence = { 0 };
+    AUTO_BUF struct buf kinds = { 0 };
+    struct note note;
+
+    if (!masked->count)
+        return;
+    buf_init(&kinds, SENTENCE_BYTES);
+    guard_print_kinds(masked, &kinds);
+    log_warn("masked in a message: user=%s channel=%s ts=%s count=%u kind=%s", entry->user,
+             entry->channel, entry->ts, masked->count, buf_text(&kinds));
+    buf_init(&sentence, SENTENCE_BYTES);
+    guard_print_notice(masked, &sentence);
+    note_parse(entry->attributes, &note);
+    desk_whisper(intake->app->desk, entry->channel,
+                 note.is_direct ? entry->reply_thread : entry->thread_ts, entry->user,
+                 note.is_direct, buf_text(&sentence));
+    note_deinit(&note);
+}
+
 static void hand_on(struct app *app, struct ledger_entry *entry)
 {
     if (entry->kind == LEDGER_KIND_COMMAND) {
@@ -235,6 +260,7 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
     struct intake *intake = context;
     struct pending *pending = user_data;
     struct delivery delivery = pending->delivery;
+    struct guard_tally masked = pending->masked;
     enum intake_outcome settled = INTAKE_LEFT;
 
     if (outcome == LEDGER_NOT_ENGAGED && may_wait(pending, entry)) {
@@ -249,6 +275,7 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
         loop_post(intake->app->loop, ack_recorded, intake, pending);
     switch (outcome) {
     case LEDGER_NEW:
+        tell_author(intake, entry, &masked);
         if (!refuses(intake, &delivery, entry))
             hand_on(intake->app, take_ptr(&entry));
         settled = INTAKE_TAKEN;
@@ -272,8 +299,23 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
 /* ---- before it ----------------------------------------------------------------------------
  */
 
-static struct ledger_entry *make_entry(const struct app *app, const struct slack_event *event,
-                                       const struct route *route)
+/* What somebody said, as it is kept and passed on. The caller frees it. */
+static char *words_of(struct app *app, const struct route *route,
+                      struct guard_tally *ret_masked)
+{
+    struct config *config = app_config(app);
+    bool is_command = route->verdict == ROUTE_COMMAND;
+    const char *words = is_command ? route->argument : *route->text ? route->text : NO_WORDS;
+    char *text =
+        guard_mask(config->guard.inbound ? app->guard : NULL, GUARD_INBOUND, words, ret_masked);
+
+    config_unref(config);
+    return text;
+}
+
+static struct ledger_entry *make_entry(struct app *app, const struct slack_event *event,
+                                       const struct route *route,
+                                       struct guard_tally *ret_masked)
 {
     struct ledger_entry *entry = xcalloc(1, sizeof(*entry));
     struct note note = {
@@ -283,11 +325,9 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
         .is_direct = event->channel_type == SLACK_CHANNEL_DIRECT,
         .has_files = event->has_files,
     };
-    bool is_command = route->verdict == ROUTE_COMMAND;
-    bool has_words = *route->text != '\0';
 
     *entry = (struct ledger_entry){
-        .kind = is_command ? LEDGER_KIND_COMMAND : LEDGER_KIND_MESSAGE,
+        .kind = route->verdict == ROUTE_COMMAND ? LEDGER_KIND_COMMAND : LEDGER_KIND_MESSAGE,
         .event_id = xstrdup(event->event_id),
         .team = xstrdup(event->team),
         .channel = xstrdup(event->channel),
@@ -296,9 +336,7 @@ static struct ledger_entry *make_entry(const struct app *app, const struct slack
         .user = xstrdup(*event->user ? event->user : event->bot_id),
         .conversation = xstrdup(route->conversation),
         .reply_thread = xstrdup(route->reply_thread),
-        .text = xstrdup(is_command  ? route->argument
-                        : has_words ? route->text
-                                    : NO_WORDS),
+        .text = words_of(app, route, ret_masked),
         .attributes = note_print(&note),
         .run_id = xstrdup(""),
         .reply_state = xstrdup(""),
@@ -313,7 +351,7 @@ static void record(struct intake *intake, const struct delivery *delivery,
     size_t id_len = strlen(event->envelope_id);
     struct pending *pending = xcalloc(1, sizeof(*pending) + id_len + 1);
     struct ledger_request request = {
-        .entry = make_entry(intake->app, event, route),
+        .entry = make_entry(intake->app, event, route, &pending->masked),
         .only_if_engaged = route->only_if_engaged,
         .engages = route->engages,
         .on_recorded = on_recorded,

@@ -239,8 +239,12 @@ enum summarize_outcome summarize_run(const struct summarize *summarize,
         outcome = ask_agent(summarize, &work, &text);
     else
         summary_extract(&work, SUMMARY_TEXT_MAX_BYTES, &text);
-    if (outcome == SUMMARIZE_MADE)
-        outcome = store(summarize, &work, buf_text(&text), source);
+    if (outcome == SUMMARIZE_MADE) {
+        AUTO_FREE char *masked = guard_mask(source == SUMMARIZE_AGENT ? summarize->guard : NULL,
+                                            GUARD_OUTGOING, buf_text(&text), NULL);
+
+        outcome = store(summarize, &work, masked, source);
+    }
     metric_add(summarize->metrics->summaries[source][outcome], 1);
     if (outcome == SUMMARIZE_MADE) {
         histogram_observe_us(summarize->metrics->duration, clock_now_us() - began_us);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "base/metrics.h"
+#include "bot/guard.h"
 #include "config/config.h"
 #include "memory/memory.h"
 
@@ -48,6 +49,7 @@ struct summarize {
     const struct summarize_metrics *metrics;
     const char *key; /* of the conversation */
     /* SUMMARIZE_AGENT: */
+    struct guard *guard; /* what an agent writes is masked; NULL: it is not */
     const char *launcher;
     const char *runs_dir;
     const atomic_bool *is_stopping; /* turns true: end the run and return */

@@ -219,6 +219,7 @@ static struct summarize summarize_of(struct summarizer *summarizer, const struct
         .config = config,
         .memory = summarizer->app->memory,
         .metrics = &summarizer->metrics,
+        .guard = summarizer->app->guard,
         .launcher = summarizer->app->launcher,
         .runs_dir = summarizer->runs_dir,
         .is_stopping = &summarizer->app->is_stopping,

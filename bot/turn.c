@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "agent/run_dir.h"
 #include "base/clock.h"
 #include "bot/note.h"
 
@@ -23,6 +24,8 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
         .interrupted = metrics_counter(metrics, "turns_total", "outcome=\"interrupted\"", help),
         .steered = metrics_counter(metrics, "turns_steered_total", "",
                                    "Runs that another one followed with newer messages."),
+        .repeated = metrics_counter(metrics, "agent_repeats_total", "",
+                                    "Runs started once more after a failure that passes."),
         .input_tokens =
             metrics_counter(metrics, "agent_tokens_total", "kind=\"input\"", tokens_help),
         .output_tokens =
@@ -55,6 +58,16 @@ bool turn_is_stopping(const struct turn *turn)
     return atomic_load(turn->is_stopping);
 }
 
+int64_t turn_tick(struct turn *turn, int64_t now_ms)
+{
+    bool is_stopped = false;
+    int64_t due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
+
+    if (is_stopped)
+        eventfd_write(turn->cancel_fd, 1);
+    return due_ms;
+}
+
 /* Carries events to the surface until the run has ended: true, or the daemon stops: false. */
 static bool follow_run(struct turn *turn, struct turn_progress *progress)
 {
@@ -64,19 +77,17 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
     for (;;) {
         struct agent_event event = { 0 };
         int64_t now_ms = clock_now_ms();
-        bool is_stopped = false;
 
         if (turn_is_stopping(turn))
             return false;
-        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms) {
-            due_ms = turn->surface->ops->tick(turn->surface, now_ms, &is_stopped);
-            if (is_stopped)
-                eventfd_write(turn->cancel_fd, 1);
-        }
+        if (activity_tick(&progress->activity, now_ms) || now_ms >= due_ms)
+            due_ms = turn_tick(turn, now_ms);
         agent_run_next(progress->run,
                        due_ms < now_ms + TURN_STOP_CHECK_MS ? due_ms
                                                             : now_ms + TURN_STOP_CHECK_MS,
                        &event);
+        if (event.kind == AGENT_EVENT_ENDED && turn_try_again(turn, progress))
+            continue;
         turn_show_event(turn, progress, &event);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
@@ -108,6 +119,8 @@ static void end_agent(const struct turn *turn, struct turn_progress *progress, b
     if (progress->run)
         agent_run_free(progress->run, is_left);
     agent_slot_release(progress->slot, is_left);
+    if (is_left) /* on purpose: the next process is not to count it */
+        run_dir_forget_attempts(turn->runs_dir, progress->run_id);
     if (was_taken_up && !is_left) /* the daemon that had its slot is gone */
         agent_slots_clear(turn->config->state_dir);
 }
@@ -143,6 +156,7 @@ static enum turn_outcome follow(struct turn *turn, struct turn_progress *progres
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
+    const char *sentence = TURN_NOT_STARTED;
     struct err err = { 0 };
     enum turn_outcome outcome;
 
@@ -151,11 +165,12 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_init(&progress.shown, TURN_SHOWN_MAX_BYTES);
     for (size_t i = 0; i < turn->batch->count; i++)
         progress.ids[i] = turn->batch->entries[i]->id;
-    if (open_conversation(turn, &progress, &err) < 0 ||
-        turn_have_agent(turn, &progress, &err) < 0) {
+    if (turn_begin(turn, &progress, &sentence, &err) < 0 ||
+        open_conversation(turn, &progress, &err) < 0 ||
+        turn_have_agent(turn, &progress, &sentence, &err) < 0) {
         log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
                 turn_first_entry(turn)->ts, err.message);
-        outcome = turn_end_failed(turn, &progress, TURN_NOT_STARTED, false);
+        outcome = turn_end_failed(turn, &progress, sentence, false);
     } else if (!progress.run) {
         outcome = turn_end_kept(turn, &progress);
     } else {

@@ -2,7 +2,7 @@
  * turn.h - one turn: what somebody said becomes a run of the agent, its answer appears on a
  * surface and is remembered. The place where memory, agent and surface meet.
  *
- *   begin -> conversation pinned -> marked running -> agent started (or taken up again)
+ *   marked running -> conversation pinned -> agent started (or taken up again)
  *         -> events to the surface -> answer closed -> turns and "done" in one commit
  *               ^           |
  *               +-- steer --+  newer messages join the batch, another run goes on
@@ -24,6 +24,7 @@
 #include "base/metrics.h"
 #include "bot/context_metrics.h"
 #include "bot/dispatch.h"
+#include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
 #include "config/config.h"
@@ -33,6 +34,7 @@ struct turn_metrics {
     struct metric *answered;
     struct metric *failed;
     struct metric *stopped;
+    struct metric *repeated; /* runs, not turns */
     struct metric *interrupted;
     struct metric *steered; /* runs */
     struct metric *input_tokens;
@@ -52,7 +54,8 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
 struct turn {
     const struct config *config;
     struct memory *memory;
-    struct surface *surface;
+    struct surface *surface; /* behind the guard already */
+    struct guard *guard;     /* for what does not pass through the surface, such as files */
     const struct turn_metrics *metrics;
     const char *launcher;
     const char *runs_dir;

@@ -110,7 +110,8 @@ static bool may_store_again(const struct turn *turn, int64_t started_ms, unsigne
     return wait_for_better_times(turn, attempt);
 }
 
-static void mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
+/* False when the ledger could not be told. */
+static bool mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
 {
     int64_t started_ms = clock_now_ms();
     struct err err = { 0 };
@@ -122,8 +123,9 @@ static void mark(struct turn *turn, const int64_t *ids, enum ledger_state state)
             continue;
         log_err("ledger not updated, the turn will be taken up again at the next start: %s",
                 err.message);
-        return;
+        return false;
     }
+    return true;
 }
 
 static void fill_turns(const struct turn *turn, const char *answer, const char *metadata,
@@ -286,8 +288,9 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
 
     if (tell_failure(turn, whole) < 0)
         return TURN_LEFT;
-    mark(turn, progress->ids, LEDGER_FAILED);
-    if (*progress->run_id && agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
+    /* While the ledger names it, its directory says that it is not to run again. */
+    if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
+        agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
     metric_add(turn->metrics->failed, 1);
     return TURN_FAILED;
@@ -326,7 +329,7 @@ enum turn_outcome turn_refuse(struct turn *turn, const char *sentence)
         ids[i] = turn->batch->entries[i]->id;
     if (deliver(turn, &ending) < 0)
         return TURN_LEFT;
-    mark(turn, ids, LEDGER_CANCELLED);
+    (void)mark(turn, ids, LEDGER_CANCELLED); /* said in the log */
     metric_add(turn->metrics->spent, 1);
     return TURN_REFUSED;
 }

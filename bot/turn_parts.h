@@ -3,6 +3,7 @@
  *
  *   turn_start.c  from the messages to a running agent (or one of an earlier process)
  *   turn_show.c   what the agent does, as the person sees it
+ *   turn_again.c  once more, after a failure of the agent that passes
  *   turn_steer.c  what newer messages make of a turn that runs
  *   turn_end.c    how a turn ends: for the person, in memory, in the ledger
  *   turn.c        the order of all that
@@ -23,6 +24,7 @@
 #define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
 #define TURN_SHOWN_MAX_BYTES ((size_t)128 * 1024)
 #define TURN_DONE_MAX_BYTES  4096
+#define TURN_DEATHS_MAX      3 /* of the daemon, in one turn */
 
 #define TURN_NOT_STARTED \
     "Sorry, I could not start on this; the people who run me find the cause in the log."
@@ -37,7 +39,8 @@ struct turn_progress {
     struct buf shown;        /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
     bool is_taken_up;        /* the run is one of an earlier process */
-    bool is_follower;        /* the run follows one that newer messages ended */
+    bool has_new_run; /* run_id is in the ledger and has its directory, but nothing ran yet */
+    bool is_follower; /* the run follows one that newer messages ended */
     struct activity activity;
     bool has_started;              /* the agent's first line came */
     char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
@@ -64,13 +67,32 @@ bool turn_is_stopping(const struct turn *turn);
 struct turn_settings turn_settings_of(const struct turn *turn);
 
 /*
- * A run of an earlier process if there is one, else a new one, or none: then progress->kept is
- * the answer. -1: nothing runs.
+ * The first step of a turn: its run has an id in the ledger and a directory, in which it is
+ * noted that this process has begun with it. A turn in which TURN_DEATHS_MAX processes died is
+ * refused: -1 with *ret_sentence, and nothing of it lives any more.
  */
-int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err);
+int turn_begin(struct turn *turn, struct turn_progress *progress, const char **ret_sentence,
+               struct err *err);
+
+/*
+ * A run of an earlier process if there is one, else a new one, or none: then progress->kept is
+ * the answer. -1: nothing runs, and *ret_sentence may say why in place of TURN_NOT_STARTED.
+ */
+int turn_have_agent(struct turn *turn, struct turn_progress *progress,
+                    const char **ret_sentence, struct err *err);
 
 /* A new run for the batch, told what earlier ones have said and done (progress->shown). */
 int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err);
+
+/* Serves the surface when it is time, and carries a stop from there to the run. Returns when it
+ * wants to be served again. */
+int64_t turn_tick(struct turn *turn, int64_t now_ms);
+
+/*
+ * The run has ended. True: it failed by something that passes, before anything was shown, and
+ * runs again (or the daemon stops, and leaves it). False: that was it.
+ */
+bool turn_try_again(struct turn *turn, struct turn_progress *progress);
 
 /* Remembers what the agent does, for a run that may have to go on with it. */
 void turn_note_done(struct turn_progress *progress, const struct agent_event *event);

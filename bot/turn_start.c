@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "agent/prompt.h"
+#include "agent/run_dir.h"
+#include "agent/sweep.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "bot/fencing.h"
@@ -15,7 +17,14 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define PROMPT_MAX_BYTES   (2U << 20)          /* without what memory adds */
+#define PROMPT_MAX_BYTES (2U << 20) /* without what memory adds */
+#define SENTENCE_DEATHS                                                                     \
+    "Sorry, I broke down each time I worked on this, so I have stopped trying. The people " \
+    "who "                                                                                  \
+    "run me find the cause in the log."
+#define SENTENCE_UNKNOWN                                                                       \
+    "I was restarted while this was being worked on, and cannot tell how far it came. Please " \
+    "look before you let me try again."
 #define QUESTION_MAX_BYTES ((size_t)256 << 10) /* what recall looks at */
 
 struct turn_settings turn_settings_of(const struct turn *turn)
@@ -201,6 +210,26 @@ static int start_run(struct turn *turn, struct turn_progress *progress, struct a
     return rc;
 }
 
+/*
+ * Directory, ledger, note, in this order and before anything is done with what the message
+ * holds: so a message that no process survives is counted, and a run whose directory has no
+ * meta.json certainly never began.
+ */
+static int begin_run(const struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    AUTO_FD int hold = agent_sweep_hold(turn->runs_dir);
+
+    agent_run_new_id(progress->run_id);
+    if (run_dir_make(turn->runs_dir, progress->run_id, err) < 0 ||
+        turn_save_shown(turn, progress, err) < 0 ||
+        memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
+                            err) < 0)
+        return -1;
+    run_dir_note_attempt(turn->runs_dir, progress->run_id);
+    progress->has_new_run = true;
+    return 0;
+}
+
 int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
 {
     struct turn_settings settings = turn_settings_of(turn);
@@ -209,6 +238,9 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     AUTO_FREE const char **env_names = wiring_argv(&turn->config->agent.env);
     AUTO_BUF struct buf prompt = { 0 };
 
+    if (!progress->has_new_run && begin_run(turn, progress, err) < 0)
+        return -1;
+    progress->has_new_run = false;
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     build_prompt(turn, progress, &settings, &prompt);
     if (buf_finish(&prompt, err) < 0)
@@ -220,13 +252,6 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     spec.workspace = settings.workspace;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
-    agent_run_new_id(progress->run_id);
-    /* Stored before the process exists: a crash in between leaves a run id without a directory.
-     */
-    if (turn_save_shown(turn, progress, err) < 0 ||
-        memory_mark_running(turn->memory, progress->ids, turn->batch->count, progress->run_id,
-                            err) < 0)
-        return -1;
     if (!progress->is_follower &&
         kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
@@ -260,21 +285,70 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
     return rc;
 }
 
-int turn_have_agent(struct turn *turn, struct turn_progress *progress, struct err *err)
+/* The run of an earlier process that is not to be gone on with: it ends, and the answer too. */
+static void give_up(struct turn *turn, struct turn_progress *progress)
+{
+    struct agent_spec spec = spec_of(turn);
+    struct err err = { 0 };
+
+    spec.cancel_fd = -1;
+    if (agent_run_attach(&spec, progress->run_id, &progress->run, &err) == 0)
+        agent_run_free(take_ptr(&progress->run), false);
+    if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state, &err) <
+        0)
+        log_warn("%s", err.message);
+}
+
+int turn_begin(struct turn *turn, struct turn_progress *progress, const char **ret_sentence,
+               struct err *err)
+{
+    const char *run_id = turn_first_entry(turn)->run_id;
+
+    if (!*run_id)
+        return begin_run(turn, progress, err);
+    snprintf(progress->run_id, sizeof(progress->run_id), "%s", run_id);
+    if (run_dir_note_attempt(turn->runs_dir, run_id) <= TURN_DEATHS_MAX)
+        return 0;
+    give_up(turn, progress);
+    *ret_sentence = SENTENCE_DEATHS;
+    return err_set(err, ERR_SYSTEM, "run=%s: %d processes have died of it", run_id,
+                   TURN_DEATHS_MAX);
+}
+
+/*
+ * An earlier process died before it started anything, or its run is not there any more. Without
+ * its directory that is not the same, and where the agent may write nothing is done twice
+ * unless somebody asks for it.
+ */
+static int start_anew(struct turn *turn, struct turn_progress *progress,
+                      const char **ret_sentence, struct err *err)
+{
+    const char *run_id = turn_first_entry(turn)->run_id;
+    bool is_certain = run_dir_is_unstarted(turn->runs_dir, run_id);
+
+    /* A kept answer may have been shown, or what earlier runs had said. */
+    if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state, err) < 0)
+        log_warn("%s", err->message);
+    if (!is_certain && turn_settings_of(turn).mode == AGENT_MODE_WRITE) {
+        *ret_sentence = SENTENCE_UNKNOWN;
+        return err_set(err, ERR_INPUT, "run=%s: whether it ran is not known", run_id);
+    }
+    log_warn("run=%s was never started, starting anew", run_id);
+    turn_load_shown(turn, progress, run_id);
+    progress->has_new_run = is_certain;
+    if (!is_certain && agent_run_remove(turn->runs_dir, run_id, err) < 0)
+        log_warn("%s", err->message);
+    return 0;
+}
+
+int turn_have_agent(struct turn *turn, struct turn_progress *progress,
+                    const char **ret_sentence, struct err *err)
 {
     if (*turn_first_entry(turn)->run_id) {
         if (resume_agent(turn, progress, err) == 0 || progress->run)
             return progress->run ? 0 : -1;
-        if (err->kind != ERR_INPUT)
+        if (err->kind != ERR_INPUT || start_anew(turn, progress, ret_sentence, err) < 0)
             return -1;
-        /* No directory: the process died before it started anything, so nothing runs twice;
-         * but a kept answer may have been shown, or what earlier runs had said. */
-        log_warn("run=%s was never started, starting anew", turn_first_entry(turn)->run_id);
-        if (turn->surface->ops->resume(turn->surface, turn_first_entry(turn)->reply_state,
-                                       err) < 0)
-            log_warn("%s", err->message);
-        turn_load_shown(turn, progress, turn_first_entry(turn)->run_id);
-        agent_run_remove(turn->runs_dir, turn_first_entry(turn)->run_id, NULL);
     }
     turn->surface->ops->begin(turn->surface, clock_now_ms());
     return turn_start_agent(turn, progress, err);

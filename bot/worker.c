@@ -17,6 +17,7 @@
 #include "bot/people.h"
 #include "bot/spending.h"
 #include "bot/summarizer.h"
+#include "bot/surface_guarded.h"
 #include "bot/surface_slack.h"
 #include "bot/surface_terminal.h"
 #include "bot/turn.h"
@@ -155,6 +156,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
         .recipient_user = entry->user,
         .key = key,
     };
+    AUTO_FREE char *what = xasprintf("channel=%s ts=%s", entry->channel, entry->ts);
     struct surface *surface;
 
     note_parse(entry->attributes, &note);
@@ -163,7 +165,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
     surface =
         surface_slack_new(worker->web, &target, &options, entry->received_wall_us / 1000000);
     note_deinit(&note);
-    return surface;
+    return surface_guarded_new(surface, worker->app->guard, what);
 }
 
 static struct turn make_turn(struct worker *worker, const struct config *config,
@@ -174,6 +176,7 @@ static struct turn make_turn(struct worker *worker, const struct config *config,
     return (struct turn){
         .config = config,
         .memory = app->memory,
+        .guard = app->guard,
         .metrics = worker->metrics,
         .launcher = app->launcher,
         .runs_dir = app->runs_dir,

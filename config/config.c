@@ -118,3 +118,23 @@ void config_hide_secrets_from_environment(void)
 {
     environment_hide_secrets();
 }
+
+void config_each_secret(const struct config *config, config_secret_fn on_secret, void *context)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const char *text = option_table[i].is_secret && option_table[i].type == OPTION_TEXT
+                               ? setting_text(&option_table[i], config)
+                               : NULL;
+
+        if (text && *text)
+            on_secret(context, "", text);
+    }
+    environment_each_secret(on_secret, context);
+    for (size_t i = 0; i < config->agent.env.count; i++) {
+        const char *name = config->agent.env.items[i];
+        const char *value = environment_get(name);
+
+        if (value && *value)
+            on_secret(context, name, value);
+    }
+}

@@ -202,6 +202,14 @@ const struct config_channel *config_find_channel(const struct config *config, co
  */
 void config_hide_secrets_from_environment(void);
 
+/*
+ * Calls back with every secret that is known from here: the options that are secrets, the
+ * variables that config_hide_secrets_from_environment() took out, and, with its name, each
+ * variable of agent.env that is set. Startup or loop.
+ */
+typedef void (*config_secret_fn)(void *context, const char *variable, const char *value);
+void config_each_secret(const struct config *config, config_secret_fn on_secret, void *context);
+
 /* config/threadkeeper.example.yaml: every option with its help and default. */
 void config_print_example(struct buf *out);
 

@@ -144,3 +144,13 @@ void environment_hide_secrets(void)
             unsetenv(secrets[i].name); /* NOLINT(concurrency-mt-unsafe): before threads */
     }
 }
+
+void environment_each_secret(void (*on_secret)(void *context, const char *variable,
+                                               const char *value),
+                             void *context)
+{
+    for (size_t i = 0; i < secrets_count; i++) {
+        if (secrets[i].value)
+            on_secret(context, "", secrets[i].value);
+    }
+}

@@ -36,4 +36,9 @@ bool environment_is_secret(const char *name);
  */
 void environment_hide_secrets(void);
 
+/* The values that were taken out; `variable` is "". */
+void environment_each_secret(void (*on_secret)(void *context, const char *variable,
+                                               const char *value),
+                             void *context);
+
 #endif

@@ -23,7 +23,7 @@ static const void *const_member_of(const struct option *option, const void *base
     return (const char *)base + option->offset;
 }
 
-static const char *text_of(const struct option *option, const void *base)
+const char *setting_text(const struct option *option, const void *base)
 {
     return *(char *const *)const_member_of(option, base);
 }
@@ -261,7 +261,7 @@ void setting_print(const struct option *option, const void *base, struct buf *ou
 
     switch (option->type) {
     case OPTION_TEXT:
-        text = text_of(option, base) ? text_of(option, base) : "";
+        text = setting_text(option, base) ? setting_text(option, base) : "";
         print_text(option->is_secret && *text ? VALUE_MASK : text, out);
         return;
     case OPTION_LIST:
@@ -288,7 +288,7 @@ void setting_print(const struct option *option, const void *base, struct buf *ou
 bool setting_is_set(const struct option *option, const void *base)
 {
     if (option->type == OPTION_TEXT)
-        return text_of(option, base) != NULL;
+        return setting_text(option, base) != NULL;
     return option->type != OPTION_LIST || list_of(option, base)->count > 0;
 }
 
@@ -312,7 +312,7 @@ bool setting_equals(const struct option *option, const void *base, const void *o
 {
     switch (option->type) {
     case OPTION_TEXT:
-        return equal_texts(text_of(option, base), text_of(option, other));
+        return equal_texts(setting_text(option, base), setting_text(option, other));
     case OPTION_LIST:
         return equal_lists(list_of(option, base), list_of(option, other));
     case OPTION_BOOL:

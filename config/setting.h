@@ -35,6 +35,9 @@ void setting_print(const struct option *option, const void *base, struct buf *ou
 /* Whether an optional member (text that may be NULL, a list) holds something. */
 bool setting_is_set(const struct option *option, const void *base);
 
+/* What an OPTION_TEXT holds; NULL when it is not set. Borrowed. */
+const char *setting_text(const struct option *option, const void *base);
+
 bool setting_equals(const struct option *option, const void *base, const void *other);
 
 void setting_free(const struct option *option, void *base);

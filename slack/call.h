@@ -35,6 +35,8 @@ struct slack_web {
     struct http *http;
     struct slack_limits *limits;
     const atomic_bool *cancelled;
+    slack_filter_fn filter; /* NULL: none */
+    void *filter_context;
     int64_t deadline_ms; /* how long a call may take */
     int64_t backoff_ms;  /* of the first retry */
     bool wants_blocks;   /* this workspace refuses markdown_text: send a markdown block */

@@ -80,6 +80,12 @@ void slack_web_set_deadline(struct slack_web *web, int64_t deadline_ms)
     web->deadline_ms = deadline_ms;
 }
 
+void slack_web_set_filter(struct slack_web *web, slack_filter_fn filter, void *context)
+{
+    web->filter = filter;
+    web->filter_context = context;
+}
+
 const char *slack_web_error(const struct slack_web *web)
 {
     return web->error;

@@ -41,6 +41,14 @@ void slack_web_set_cancel(struct slack_web *web, const atomic_bool *cancelled);
 void slack_web_set_deadline(struct slack_web *web, int64_t deadline_ms);
 
 /*
+ * From now on what is posted, shown to one person or put in the place of a message passes
+ * `filter` first (not what is streamed, of which it would see pieces): it returns a new string,
+ * which is freed here.
+ */
+typedef char *(*slack_filter_fn)(void *context, const char *markdown);
+void slack_web_set_filter(struct slack_web *web, slack_filter_fn filter, void *context);
+
+/*
  * Slack's error name for the last call ("channel_not_found"), "" when there was none. It is set
  * also when the call returned 0 because that refusal is as good as success, such as
  * already_reacted, or message_not_in_streaming_state on chat.stopStream.

@@ -117,17 +117,23 @@ static bool is_markdown_refused(const struct slack_web *web)
     return false;
 }
 
+static char *filtered(const struct slack_web *web, const char *markdown)
+{
+    return web->filter ? web->filter(web->filter_context, markdown) : xstrdup(markdown);
+}
+
 /* Sends `body` (borrowed) with the Markdown in the form that this workspace takes. */
 static int send_content(struct slack_web *web, struct slack_call *call, json_t *body,
                         const char *markdown, json_t **ret_answer, struct err *err)
 {
+    AUTO_FREE char *content = filtered(web, markdown);
     bool as_block = web->wants_blocks;
     int rc;
 
     for (;;) {
         json_t *whole = json_deep_copy(body);
 
-        set_content(whole, markdown, as_block);
+        set_content(whole, content, as_block);
         rc = slack_call_json(web, call, whole, ret_answer, err);
         if (rc == 0 && as_block)
             web->wants_blocks = true;
@@ -210,16 +216,17 @@ int slack_post_button(struct slack_web *web, const char *channel, const char *th
     json_t *button =
         json_pack("{s:s,s:{s:s,s:s},s:s,s:s}", "type", "button", "text", "type", "plain_text",
                   "text", button_text, "action_id", action_id, "value", action_value);
+    AUTO_FREE char *content = filtered(web, markdown);
     json_auto_t *answer = NULL;
 
     if (!button) {
         json_decref(body);
         return err_set(err, ERR_INPUT, "%s: the button's text is not valid UTF-8", call.method);
     }
-    json_object_set_new(body, "text", fallback_text(markdown));
+    json_object_set_new(body, "text", fallback_text(content));
     json_object_set_new(body, "blocks",
-                        json_pack("[o,{s:s,s:[o]}]", markdown_block(markdown), "type",
-                                  "actions", "elements", button));
+                        json_pack("[o,{s:s,s:[o]}]", markdown_block(content), "type", "actions",
+                                  "elements", button));
     if (slack_call_json(web, &call, body, &answer, err) < 0)
         return -1;
     return take_ts(&call, answer, ret_ts, err);

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
@@ -677,6 +678,7 @@ static int play_forkbomb(const struct stage *stage)
 static const struct act acts[] = {
     { "ok", false, play_ok },
     { "echo", false, play_echo },
+    { "leak", false, play_leak },
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },

@@ -272,6 +272,7 @@ static void no_token_reaches_the_agent_by_any_way(void **state)
     AUTO_FREE char *runs = xasprintf("%s/runs", harness_state_dir(h));
     AUTO_FREE char *slots = xasprintf("%s/slots", harness_state_dir(h));
     AUTO_BUF struct buf text = { 0 };
+    int64_t tries = 0;
 
     setenv("HARMLESS_NAME", LEAKED_TOKEN, 1);        /* NOLINT(concurrency-mt-unsafe) */
     setenv("SLACK_BOT_TOKEN", LEAKED_TOKEN, 1);      /* NOLINT(concurrency-mt-unsafe) */
@@ -280,14 +281,11 @@ static void no_token_reaches_the_agent_by_any_way(void **state)
     harness_set(h, "agent",
                 "env: [CURSOR_API_KEY, HARMLESS_NAME, SLACK_BOT_TOKEN, TK_TEST_ASKED_FOR]");
     set_scenario(h, "gate");
-    shut_gate(h);
     daemon_start(h);
     unsetenv("LD_LIBRARY_PATH"); /* NOLINT(concurrency-mt-unsafe) */
     lab_say(h, ALICE, ALICE_DM, NULL, "hold still");
-    lab_wait_text(h, ALICE_DM, NULL, "");
-    daemon_wait_log(h, "started for user");
     while (access(record, F_OK) != 0)
-        usleep(10000);
+        harness_wait_step(h, &tries, "the double has noted nothing");
     check_no_token_below(runs);
     check_no_token_below(slots);
     check_no_token_below(harness_workspace(h));
