@@ -49,6 +49,9 @@ static int keep_capabilities(struct capabilities *capabilities, unsigned kept)
 {
     unsigned permitted = capabilities->sets[0].permitted & kept;
 
+    /* Who has none may not be allowed the call either: systemd counts it as @privileged. */
+    if (capabilities->sets[0].permitted == 0 && capabilities->sets[1].permitted == 0)
+        return 0;
     memset(capabilities->sets, 0, sizeof(capabilities->sets));
     capabilities->sets[0].permitted = permitted;
     return (int)syscall(SYS_capset, &capabilities->header, capabilities->sets);
