@@ -95,9 +95,13 @@ $B/tests/slack_lab/slack_lab: $(LAB_OBJ) $(LIB)
 
 $B/tests/slack_lab/page.o: tests/slack_lab/page.html # which it embeds
 
+# The double is another agent by another name.
+DOUBLE_NAMES := claude codex gemini opencode
+
 $B/tests/agent_double/cursor-agent: $(DOUBLE_OBJ) $(LIB)
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)for name in $(DOUBLE_NAMES); do ln -sf cursor-agent $(@D)/$$name; done
 
 $(UNIT_TESTS): $B/%: $B/%.o $(LIB)
 	$(SAY) link $@

@@ -22,9 +22,9 @@ bool agent_chat_is_id(const char *id)
     return len > 0 && len < AGENT_CHAT_ID_BYTES && id[0] != '-' && strspn(id, allowed) == len;
 }
 
-bool agent_chat_is_there(enum agent_dialect dialect, const char *config_dir, const char *id)
+bool agent_chat_is_there(enum agent_dialect dialect, const char *chats_dir, const char *id)
 {
     const struct dialect *row = dialect_get(dialect);
 
-    return !row->has_chat || row->has_chat(config_dir, id);
+    return !row->has_chat || row->has_chat(chats_dir, id);
 }

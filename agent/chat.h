@@ -27,9 +27,9 @@ bool agent_chat_is_id(const char *id);
 
 /*
  * False when the agent would not find the chat and would not say so either: cursor begins an
- * empty one under the same id. `config_dir` is its CURSOR_CONFIG_DIR, "" for where it looks by
+ * empty one under the same id. `chats_dir` is where it keeps them, NULL for where it looks by
  * itself. True for dialects that refuse an id that they do not know.
  */
-bool agent_chat_is_there(enum agent_dialect dialect, const char *config_dir, const char *id);
+bool agent_chat_is_there(enum agent_dialect dialect, const char *chats_dir, const char *id);
 
 #endif

@@ -44,7 +44,7 @@ struct dialect {
     enum agent_chats chats;
     /* Whether the chat is in the agent's store; NULL where the agent itself says that an id is
      * not known to it. */
-    bool (*has_chat)(const char *config_dir, const char *chat_id);
+    bool (*has_chat)(const char *chats_dir, const char *chat_id);
     /* Appends the arguments behind the configured command. */
     void (*append_arguments)(const struct agent_spec *spec, struct dialect_argv *argv);
     void *(*new_state)(void);

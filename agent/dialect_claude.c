@@ -7,6 +7,7 @@
  */
 #include "agent/dialect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 
 struct claude_state {
     struct kit_answer answer;
+    struct kit_calls calls;
     char message_id[ID_BYTES]; /* of the message that the text belongs to */
     bool is_retrying;          /* the next message begins the same one again */
 };
@@ -131,6 +133,7 @@ static void tell_tool(struct claude_state *state, struct agent_stream *stream,
     append_title(&title, kit_text(part, "name"), json_object_get(part, "input"));
     agent_stream_emit_tool(stream, AGENT_EVENT_TOOL, buf_text(&title), title.len,
                            kit_text(part, "id"), AGENT_TOOL_OK);
+    kit_calls_note(&state->calls, kit_text(part, "id"), buf_text(&title));
     state->answer.has_boundary = true;
 }
 
@@ -153,8 +156,7 @@ static void read_assistant(struct claude_state *state, struct agent_stream *stre
             buf_append(&text, json_string_value(value), json_string_length(value));
     }
     if (is_error) { /* not the model's words: the program's own */
-        kit_note_error(stream, kit_text(root, "error"));
-        kit_note_error(stream, buf_text(&text));
+        kit_note_error(stream, kit_text(root, "error"), buf_text(&text));
         return;
     }
     had_boundary = state->answer.has_boundary;
@@ -167,18 +169,20 @@ static void read_assistant(struct claude_state *state, struct agent_stream *stre
     }
 }
 
-static void read_user(struct agent_stream *stream, const json_t *root)
+static void read_user(const struct claude_state *state, struct agent_stream *stream,
+                      const json_t *root)
 {
     const json_t *content = json_object_get(json_object_get(root, "message"), "content");
 
     for (size_t i = 0; i < json_array_size(content); i++) {
         const json_t *part = json_array_get(content, i);
+        const char *id = kit_text(part, "tool_use_id");
+        const char *title = kit_calls_find(&state->calls, id);
+        bool is_error = json_is_true(json_object_get(part, "is_error"));
 
         if (kit_says(part, "type", "tool_result"))
-            agent_stream_emit_tool(
-                stream, AGENT_EVENT_TOOL_DONE, "", 0, kit_text(part, "tool_use_id"),
-                json_is_true(json_object_get(part, "is_error")) ? AGENT_TOOL_FAILED
-                                                                : AGENT_TOOL_OK);
+            agent_stream_emit_tool(stream, AGENT_EVENT_TOOL_DONE, title, strlen(title), id,
+                                   is_error ? AGENT_TOOL_FAILED : AGENT_TOOL_OK);
     }
 }
 
@@ -222,11 +226,11 @@ static void read_result(struct claude_state *state, struct agent_stream *stream,
     summary->is_error = json_is_true(json_object_get(root, "is_error")) ||
                         (kit_text(root, "subtype")[0] && !kit_says(root, "subtype", "success"));
     if (summary->is_error) {
-        if (!kit_says(root, "subtype", "success"))
-            kit_note_error(stream, kit_text(root, "subtype"));
-        if (json_is_string(json_array_get(errors, 0)))
-            kit_note_error(stream, json_string_value(json_array_get(errors, 0)));
-        kit_note_error(stream, kit_text(root, "result"));
+        const char *first = json_string_value(json_array_get(errors, 0));
+
+        kit_note_error(stream,
+                       kit_says(root, "subtype", "success") ? "" : kit_text(root, "subtype"),
+                       first ? first : kit_text(root, "result"));
     } else if (!summary->has_text && json_is_string(text)) {
         kit_answer_add(&state->answer, stream, json_string_value(text),
                        json_string_length(text));
@@ -261,7 +265,7 @@ static void read_line(void *opaque, struct agent_stream *stream, const char *lin
     else if (kit_says(root, "type", "assistant"))
         read_assistant(state, stream, root);
     else if (kit_says(root, "type", "user"))
-        read_user(stream, root);
+        read_user(state, stream, root);
     /* rate_limit_event and what is not known yet: signs of life. */
 }
 

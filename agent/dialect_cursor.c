@@ -243,7 +243,7 @@ static void read_result(struct cursor_state *state, struct agent_stream *stream,
     summary->cache_read_tokens = kit_count(usage, "cacheReadTokens");
     summary->cache_write_tokens = kit_count(usage, "cacheWriteTokens");
     if (summary->is_error)
-        kit_note_error(stream, kit_text(root, "result"));
+        kit_note_error(stream, "", kit_text(root, "result"));
     else if (!summary->has_text && json_is_string(text))
         kit_answer_add(&state->answer, stream, json_string_value(text),
                        json_string_length(text));
@@ -272,10 +272,10 @@ static void read_line(void *opaque, struct agent_stream *stream, const char *lin
      * nothing to show. */
 }
 
-/* To be freed. */
-static char *find_chats(const char *config_dir)
+/* Where it looks by itself; to be freed. */
+static char *find_chats(void)
 {
-    const char *root = config_dir[0] ? config_dir : agent_environment_get("CURSOR_CONFIG_DIR");
+    const char *root = agent_environment_get("CURSOR_CONFIG_DIR");
     const char *home = agent_environment_get("HOME");
 
     if (root && root[0])
@@ -294,9 +294,9 @@ static bool has_entry(const char *directory, const char *name, const char *suffi
 }
 
 /* <config>/chats/<made of the workspace's path>/<id>/, or one file for each chat. */
-static bool has_chat(const char *config_dir, const char *chat_id)
+static bool has_chat(const char *chats_dir, const char *chat_id)
 {
-    AUTO_FREE char *chats = find_chats(config_dir);
+    AUTO_FREE char *chats = chats_dir ? xstrdup(chats_dir) : find_chats();
     DIR *dir = opendir(chats);
     const struct dirent *entry = NULL;
     bool is_found = false;

@@ -14,6 +14,7 @@
 
 struct gemini_state {
     struct kit_answer answer;
+    struct kit_calls calls;
 };
 
 static void *new_state(void)
@@ -85,13 +86,15 @@ static void read_tool_use(struct gemini_state *state, struct agent_stream *strea
                      json_object_get(root, "parameters"));
     agent_stream_emit_tool(stream, AGENT_EVENT_TOOL, buf_text(&title), title.len,
                            kit_text(root, "tool_id"), AGENT_TOOL_OK);
+    kit_calls_note(&state->calls, kit_text(root, "tool_id"), buf_text(&title));
     /* What is said behind a tool is a segment of its own. */
     kit_answer_end_segment(&state->answer);
 }
 
-static void read_tool_result(struct agent_stream *stream, const json_t *root)
+static void read_tool_result(const struct gemini_state *state, struct agent_stream *stream,
+                             const json_t *root)
 {
-    static const char what[] = "Using a tool";
+    const char *what = kit_calls_find(&state->calls, kit_text(root, "tool_id"));
     const char *type = kit_text(json_object_get(root, "error"), "type");
     const char *id = kit_text(root, "tool_id");
     enum agent_tool_end end =
@@ -114,7 +117,7 @@ static void read_result(struct agent_stream *stream, const json_t *root)
     summary->input_tokens = kit_count(stats, "input_tokens");
     summary->output_tokens = kit_count(stats, "output_tokens");
     summary->cache_read_tokens = kit_count(stats, "cached");
-    kit_note_error(stream, kit_text(json_object_get(root, "error"), "message"));
+    kit_note_error(stream, "", kit_text(json_object_get(root, "error"), "message"));
 }
 
 static void read_line(void *opaque, struct agent_stream *stream, const char *line, size_t len)
@@ -131,9 +134,9 @@ static void read_line(void *opaque, struct agent_stream *stream, const char *lin
     else if (kit_says(root, "type", "tool_use"))
         read_tool_use(state, stream, root);
     else if (kit_says(root, "type", "tool_result"))
-        read_tool_result(stream, root);
+        read_tool_result(state, stream, root);
     else if (kit_says(root, "type", "error"))
-        kit_note_error(stream, kit_text(root, "message")); /* also warnings */
+        kit_note_error(stream, "", kit_text(root, "message")); /* also warnings */
     else if (kit_says(root, "type", "result"))
         read_result(stream, root);
 }

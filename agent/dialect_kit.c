@@ -1,5 +1,6 @@
 #include "agent/dialect_kit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,11 +85,12 @@ void kit_note_chat(struct agent_stream *stream, const char *chat_id)
         memcpy(summary->chat_id, chat_id, strlen(chat_id) + 1);
 }
 
-void kit_note_error(struct agent_stream *stream, const char *text)
+void kit_note_error(struct agent_stream *stream, const char *name, const char *text)
 {
     struct agent_summary *summary = agent_stream_summary(stream);
+    AUTO_FREE char *both = xasprintf("%s%s%s", name, name[0] && text[0] ? ": " : "", text);
     AUTO_FREE char *clean =
-        utf8_clean_copy(text, strlen(text), sizeof(summary->error_text) - 1);
+        utf8_clean_copy(both, strlen(both), sizeof(summary->error_text) - 1);
 
     if (clean[0])
         memcpy(summary->error_text, clean, strlen(clean) + 1);
@@ -279,4 +281,21 @@ void kit_append_title(struct buf *out, const struct kit_tool *rows, const char *
     } else if (row->target) {
         buf_append_text(out, " a file");
     }
+}
+
+void kit_calls_note(struct kit_calls *calls, const char *id, const char *title)
+{
+    size_t at = calls->next++ % KIT_CALLS_KEPT;
+
+    snprintf(calls->kept[at].id, sizeof(calls->kept[at].id), "%s", id);
+    snprintf(calls->kept[at].title, sizeof(calls->kept[at].title), "%s", title);
+}
+
+const char *kit_calls_find(const struct kit_calls *calls, const char *id)
+{
+    for (size_t i = 0; id[0] && i < KIT_CALLS_KEPT; i++) {
+        if (strcmp(calls->kept[i].id, id) == 0)
+            return calls->kept[i].title;
+    }
+    return "Using a tool";
 }

@@ -39,9 +39,9 @@ void kit_start(struct agent_stream *stream, const char *model);
 /* Notes the agent's own id of the chat, the first one that may stand on a command line. */
 void kit_note_chat(struct agent_stream *stream, const char *chat_id);
 
-/* What the agent says went wrong, cut to the summary's room; the last one that says anything
- * stays. */
-void kit_note_error(struct agent_stream *stream, const char *text);
+/* What the agent says went wrong, "name: text" or the one that there is, cut to the summary's
+ * room; the last one that says anything stays. */
+void kit_note_error(struct agent_stream *stream, const char *name, const char *text);
 
 /* --- text --------------------------------------------------------------------------------- */
 
@@ -92,5 +92,18 @@ struct kit_tool {
  */
 void kit_append_title(struct buf *out, const struct kit_tool *rows, const char *name,
                       const json_t *arguments);
+
+/* Titles by the id of their call, for agents whose results name only that; the newest ones. */
+#define KIT_CALLS_KEPT 16
+struct kit_calls {
+    struct {
+        char id[128];
+        char title[128];
+    } kept[KIT_CALLS_KEPT];
+    size_t next;
+};
+void kit_calls_note(struct kit_calls *calls, const char *id, const char *title);
+const char *kit_calls_find(const struct kit_calls *calls,
+                           const char *id); /* or "Using a tool" */
 
 #endif

@@ -1,5 +1,6 @@
 #include "agent/prompt.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -225,6 +226,7 @@ void agent_prompt_print_parts(const struct agent_prompt *prompt, struct buf *out
     for (size_t i = 0; i < prompt->files_count; i++) {
         append_part(out, prompt->files[i].name);
         append_part(out, prompt->files[i].type);
+        buf_printf(out, "%" PRId64 " ", prompt->files[i].size);
     }
     for (size_t i = 0; i < prompt->messages_count; i++) {
         append_part(out, prompt->messages[i].author);

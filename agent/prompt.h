@@ -12,7 +12,7 @@
  *     {"part":"recalled","turns":[{"day":"2026-11-18","in":"U1:C1:17.2","from":"User",
  *                                  "text":"..."}]},
  *     {"part":"latest","turns":[{"day":"2026-11-20","from":"You","text":"..."}, ...]},
- *     {"part":"files","files":[{"name":"a.png","type":"image/png","path":"inbox/1.png"}]}]}
+ *     {"part":"files","files":[{"name":"a.png","type":"image/png","size":9,"path":"..."}]}]}
  *   --- END CONVERSATION 5f0c... ---
  *   --- BEGIN SHOWN 5f0c... --- (and DONE: of a run that this one follows)
  *   --- BEGIN MESSAGE 5f0c... (from U1) ---
@@ -36,6 +36,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/run.h"
 #include "base/buf.h"
@@ -65,6 +66,7 @@ struct agent_prompt_file {
     const char *path; /* as the agent finds it */
     const char *name; /* as its sender called it */
     const char *type; /* media type, "" for unknown */
+    int64_t size;
 };
 
 struct agent_prompt {

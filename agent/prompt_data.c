@@ -82,6 +82,7 @@ static json_t *files_json(const struct agent_prompt *prompt)
         json_object_set_new(object, "name", text_json(file->name, NAME_MAX_BYTES));
         if (file->type && file->type[0])
             json_object_set_new(object, "type", text_json(file->type, NAME_MAX_BYTES));
+        json_object_set_new(object, "size", json_integer(file->size));
         json_object_set_new(object, "path", text_json(file->path, PATH_MAX_BYTES));
         json_array_append_new(files, object);
     }

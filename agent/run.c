@@ -169,3 +169,8 @@ const char *agent_run_id(const struct agent_run *run)
 {
     return run->id;
 }
+
+const char *agent_run_chat_id(const struct agent_run *run)
+{
+    return agent_stream_summary(run->stream)->chat_id;
+}

@@ -164,6 +164,9 @@ const struct agent_result *agent_run_result(const struct agent_run *run);
 
 const char *agent_run_id(const struct agent_run *run);
 
+/* The agent's own chat, "" as long as it has not told which. Borrowed. */
+const char *agent_run_chat_id(const struct agent_run *run);
+
 /*
  * After AGENT_EVENT_ENDED: whether it failed by something that passes, so that it is worth
  * another attempt after *ret_wait_ms. False when the attempts are used up, when text was seen,

@@ -283,8 +283,7 @@ static void check_limits(struct supervisor *supervisor, int64_t now_ms)
         if (!fence_is_within_disk(supervisor->fence, &bytes))
             end_by(supervisor, RUN_EXIT_BY_DISK);
     }
-    if (now_ms >= silence_limit_ms(supervisor))
-        look_at_output(supervisor, now_ms);
+    look_at_output(supervisor, now_ms);
     if (now_ms >= total_limit_ms(supervisor))
         end_by(supervisor, RUN_EXIT_BY_TIMEOUT);
     else if (now_ms >= silence_limit_ms(supervisor))

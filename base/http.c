@@ -11,10 +11,12 @@
 
 struct http {
     CURL *curl;
-    struct http_response *response; /* while a request runs */
-    const atomic_bool *cancelled;
+    struct http_response *response; /* while a request runs, as the next */
+    const struct http_request *request;
     const char *unsent; /* of the request's body */
     size_t unsent_len;
+    bool is_too_long; /* what comes */
+    bool is_ended_by_caller;
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -58,9 +60,26 @@ void http_response_deinit(struct http_response *response)
 static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 {
     struct http *http = user;
+    struct http_response *response = http->response;
+    const struct http_request *request = http->request;
+    size_t len = size * count;
 
-    buf_append(&http->response->body, bytes, size * count);
-    return http->response->body.overflowed ? 0 : size * count;
+    response->received_bytes += (int64_t)len;
+    if ((uint64_t)response->received_bytes > request->max_response_bytes) {
+        http->is_too_long = true;
+        return 0;
+    }
+    if (!request->on_body) {
+        buf_append(&response->body, bytes, len);
+        return len;
+    }
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &response->status);
+    if (response->status == 200 &&
+        request->on_body(request->context, response, bytes, len) < 0) {
+        http->is_ended_by_caller = true;
+        return 0;
+    }
+    return len;
 }
 
 /* Copies the value of header `name` out of one header line; true when the line is that header.
@@ -83,6 +102,16 @@ static bool take_header(const char *line, size_t len, const char *name, char *ou
     return true;
 }
 
+/* A location that does not fit leads elsewhere: better none. */
+static void take_location(const char *line, size_t len, struct http_response *response)
+{
+    char value[sizeof(response->location) + 1];
+
+    if (take_header(line, len, "location", value, sizeof(value)) &&
+        strlen(value) < sizeof(response->location))
+        memcpy(response->location, value, strlen(value) + 1);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *user)
 {
     struct http_response *response = ((struct http *)user)->response;
@@ -92,8 +121,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
     if (len > 5 &&
         strncasecmp(line, "HTTP/", 5) == 0) { /* a later answer replaces an interim one */
         response->retry_after_ms = -1;
+        response->location[0] = '\0';
         return len;
     }
+    take_location(line, len, response);
     if (take_header(line, len, "retry-after", value, sizeof(value))) {
         char *end = NULL;
         long seconds = strtol(value, &end, 10);
@@ -114,13 +145,32 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
 static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                        curl_off_t up)
 {
-    const struct http *http = user;
+    const struct http_request *request = ((const struct http *)user)->request;
 
     (void)down_total;
     (void)down;
     (void)up_total;
     (void)up;
-    return http->cancelled && atomic_load(http->cancelled);
+    return (request->cancelled && atomic_load(request->cancelled)) ||
+           (request->is_unwanted && request->is_unwanted(request->context));
+}
+
+/* From the caller's source. Less than was announced would leave the peer waiting. */
+static size_t on_send_more(char *out, size_t size, size_t count, void *user)
+{
+    struct http *http = user;
+    size_t room = size * count < http->unsent_len ? size * count : http->unsent_len;
+    ssize_t got;
+
+    if (!room)
+        return 0;
+    got = http->request->read_body(http->request->context, out, room);
+    if (got <= 0) {
+        http->is_ended_by_caller = true;
+        return CURL_READFUNC_ABORT;
+    }
+    http->unsent_len -= (size_t)got;
+    return (size_t)got;
 }
 
 static size_t on_send(char *out, size_t size, size_t count, void *user)
@@ -213,8 +263,9 @@ static void set_request(struct http *http, const struct http_request *request,
          * function has handed out cannot be rewound, so that the caller is told instead.
          */
         http->unsent = request->body ? request->body : "";
-        http->unsent_len = request->body ? request->body_len : 0;
-        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+        http->unsent_len = request->body || request->read_body ? request->body_len : 0;
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION,
+                         request->read_body ? on_send_more : on_send);
         curl_easy_setopt(curl, CURLOPT_READDATA, http);
     }
 }
@@ -223,9 +274,11 @@ static int fail(const struct http *http, CURLcode code, struct err *err)
 {
     const char *why = *http->reason ? http->reason : curl_easy_strerror(code);
 
-    if (http->response->body.overflowed)
+    if (http->is_too_long)
         return err_set(err, ERR_REMOTE, "the answer is longer than %zu bytes",
-                       http->response->body.max_bytes);
+                       http->request->max_response_bytes);
+    if (http->is_ended_by_caller)
+        return err_set(err, ERR_INPUT, "ended on our side");
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return err_set(err, ERR_TEMP, "cancelled");
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
@@ -252,7 +305,9 @@ int http_perform(struct http *http, const struct http_request *request,
     http_response_init(ret_response);
     buf_init(&ret_response->body, request->max_response_bytes);
     http->response = ret_response;
-    http->cancelled = request->cancelled;
+    http->request = request;
+    http->is_too_long = false;
+    http->is_ended_by_caller = false;
     http->reason[0] = '\0';
     set_request(http, request, headers);
     code = curl_easy_perform(http->curl);

@@ -12,11 +12,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 
 struct http;
+struct http_response;
 
 struct http_request {
     const char *method;         /* "GET" or "POST" */
@@ -29,6 +31,20 @@ struct http_request {
     int64_t timeout_ms; /* all of it */
     const atomic_bool
         *cancelled; /* when it turns true the call ends within a second; may be NULL */
+
+    /* For what does not fit into memory; each may be NULL, `context` is theirs. */
+    void *context;
+    /*
+     * Takes the body of a 200 piece by piece: response->body stays empty, the body of any other
+     * status is dropped, max_response_bytes holds all the same. `head` has the status and the
+     * headers. -1 ends the request.
+     */
+    int (*on_body)(void *context, const struct http_response *head, const char *bytes,
+                   size_t len);
+    /* Gives the next of the `body_len` bytes of a POST; 0 or -1 before their end ends it. */
+    ssize_t (*read_body)(void *context, char *out, size_t size);
+    /* Asked several times a second; true ends the request as `cancelled` does. */
+    bool (*is_unwanted)(void *context);
 };
 
 struct http_response {
@@ -38,6 +54,8 @@ struct http_response {
     char date[64];          /* Date, "" when absent */
     char scopes[1024];      /* x-oauth-scopes, "" when absent */
     char request_id[128];   /* x-slack-req-id, "" when absent */
+    char location[2048];    /* of a redirect, "" when absent or longer */
+    int64_t received_bytes; /* of the body */
     bool was_sent; /* false: failed before a byte of the request left, so it was not executed */
     struct buf body;
 };
@@ -54,8 +72,9 @@ void http_response_deinit(
 
 /*
  * Performs the request. 0 when an HTTP status came, whatever it is. -1: ERR_TEMP for network,
- * DNS, TLS handshake and timeouts, ERR_REMOTE for a body over the limit, ERR_INPUT for a bad
- * URL; `ret_response->was_sent` is right in both cases. Redirects are not followed.
+ * DNS, TLS handshake, timeouts and a body that was cut off, ERR_REMOTE for a body over the
+ * limit, ERR_INPUT for a bad URL or when on_body or read_body ended it (they know why);
+ * `ret_response->was_sent` is right in both cases. Redirects are not followed.
  */
 int http_perform(struct http *http, const struct http_request *request,
                  struct http_response *ret_response, struct err *err);

@@ -219,7 +219,9 @@ static void end_tool(struct activity *activity, const struct agent_event *event,
 
 void activity_begin(struct activity *activity, struct surface *surface, int64_t now_ms)
 {
-    *activity = (struct activity){ .surface = surface, .silent_ms = now_ms };
+    *activity = (struct activity){ .surface = surface,
+                                   .last_number = activity->last_number,
+                                   .silent_ms = now_ms };
     tell_status(activity, now_ms);
     plan_next(activity, now_ms);
 }

@@ -50,7 +50,8 @@ struct activity {
     char said[ACTIVITY_STATUS_BYTES];  /* the status that the surface was told */
 };
 
-/* Shows life: "is thinking...". */
+/* A run begins (the struct is zeroed before the first of a turn; steps are numbered on): shows
+ * life, "is thinking...". */
 void activity_begin(struct activity *activity, struct surface *surface, int64_t now_ms);
 
 /* Each event of the run, in order. Text is given to the surface before. */

@@ -27,9 +27,11 @@ struct guard;
 struct intake;
 struct loop;
 struct people;
+struct placard;
 struct slack_socket;
 struct summarizer;
 struct sweeper;
+struct twins;
 struct workers;
 
 struct app {
@@ -42,9 +44,11 @@ struct app {
     struct memory *memory;
     struct dispatch *dispatch;
     struct people *people;
+    struct twins *twins;
     struct guard *guard;
     struct loop *loop;
     struct courier *courier;
+    struct placard *placard; /* NULL until the workers start */
     struct desk *desk;
     struct summarizer *summarizer; /* NULL until the workers start */
     struct workers *workers;

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "bot/chats.h"
 #include "bot/cmd_memory.h"
 #include "memory/fields.h"
 #include "memory/forget.h"
@@ -201,6 +202,7 @@ static int forget(struct memory_call *call)
         return memory_say_failed(call, &err);
     }
     status = remove_runs(call, &forgotten);
+    chats_forget(call->config->state_dir, &forgotten);
     put_receipt(call, &forgotten);
     memory_forgotten_deinit(&forgotten);
     return status == CLI_OK ? memory_out_end(call) : status;

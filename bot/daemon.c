@@ -39,9 +39,11 @@
 #include "bot/loop.h"
 #include "bot/notify.h"
 #include "bot/people.h"
+#include "bot/placard.h"
 #include "bot/status.h"
 #include "bot/summarizer.h"
 #include "bot/sweeper.h"
+#include "bot/twins.h"
 #include "bot/wiring.h"
 #include "bot/worker.h"
 #include "slack/manifest.h"
@@ -199,6 +201,7 @@ static void on_identity(void *context, void *item)
     app->desk = desk_start(app);
     dispatch_hold_for_refill(app->dispatch); /* the workers begin with what the ledger holds */
     app->summarizer = summarizer_start(app);
+    app->placard = placard_start(app);
     app->workers = workers_start(app);
     app->sweeper = sweeper_start(app);
     start_links(daemon);
@@ -409,6 +412,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
     app->limits = slack_limits_new(app->metrics);
     app->features = slack_features_new();
     app->people = people_new();
+    app->twins = twins_new();
     if (guard_new(app->config, app->metrics, &app->guard, err) < 0)
         return -1;
     app->dispatch = dispatch_new(app->metrics);
@@ -431,7 +435,9 @@ static void close_parts(struct daemon *daemon)
 
     if (daemon->has_starter)
         pthread_join(daemon->starter, NULL);
+    placard_join(app->placard);
     workers_join(app->workers);
+    placard_free(app->placard);
     catchup_join(app->catchup);
     desk_join(app->desk);
     summarizer_join(app->summarizer);
@@ -446,6 +452,7 @@ static void close_parts(struct daemon *daemon)
     courier_free(app->courier);
     loop_free(app->loop);
     dispatch_free(app->dispatch);
+    twins_free(app->twins);
     people_free(app->people);
     guard_free(app->guard);
     slack_features_free(app->features);

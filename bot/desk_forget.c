@@ -9,6 +9,7 @@
 #include "agent/run.h"
 #include "base/alloc.h"
 #include "bot/app.h"
+#include "bot/chats.h"
 #include "bot/summarizer.h"
 #include "memory/forget.h"
 
@@ -33,10 +34,14 @@ static size_t drop_waiting(struct app *app, const struct dispatch_filter *filter
     return total;
 }
 
-static void remove_runs(struct app *app, const struct memory_forgotten *forgotten)
+/* What lies outside the store: runs, and what the agent keeps by itself. */
+static void remove_files(struct app *app, const struct memory_forgotten *forgotten)
 {
+    struct config *config = app_config(app);
     struct err err = { 0 };
 
+    chats_forget(config->state_dir, forgotten);
+    config_unref(config);
     for (size_t i = 0; i < forgotten->run_ids_count; i++) {
         if (agent_run_remove(app->runs_dir, forgotten->run_ids[i], &err) < 0)
             log_err("the files of a forgotten run stay: %s", err.message);
@@ -72,7 +77,7 @@ static void say_forgotten(const struct command_call *call, const struct memory_f
                    dropped == 1 ? "" : "s");
     if (call->app) {
         summarizer_interrupt(call->app->summarizer);
-        remove_runs(call->app, &forgotten);
+        remove_files(call->app, &forgotten);
     }
     memory_forgotten_deinit(&forgotten);
 }
@@ -137,6 +142,6 @@ void desk_message_deleted(struct app *app, const char *channel, const char *thre
                 ts, err.message);
     if (forgotten.turns || forgotten.summaries)
         summarizer_interrupt(app->summarizer);
-    remove_runs(app, &forgotten);
+    remove_files(app, &forgotten);
     memory_forgotten_deinit(&forgotten);
 }

@@ -181,13 +181,14 @@ struct dispatch_place {
     char *channel;
     char *reply_thread;
     char *reply_state; /* what an earlier process noted, or "" */
-    unsigned attempts;
     int64_t received_wall_us;
-    bool is_found; /* in the ledger */
-    bool is_run;   /* an earlier process has begun it */
     int64_t waited_ms;
-    size_t ahead;    /* turns before its own */
-    int64_t wait_ms; /* until its turn begins, PACE_UNKNOWN without an estimate */
+    int64_t wait_ms;   /* until its turn begins, PACE_UNKNOWN without an estimate */
+    size_t ahead;      /* turns before its own */
+    unsigned attempts; /* as in the ledger */
+    bool is_found;     /* in the ledger */
+    bool is_run;       /* an earlier process has begun it */
+    bool has_company;  /* a turn runs in that place, or one listed before waits there */
 };
 void dispatch_place_deinit(struct dispatch_place *place); /* safe on a zeroed struct */
 
@@ -195,8 +196,12 @@ void dispatch_place_deinit(struct dispatch_place *place); /* safe on a zeroed st
  * At most `max` places, those that are next first; not those whose conversation is being
  * answered in the same place, for there the answer can be seen. The caller deinits them.
  */
+#define DISPATCH_PLACES_MAX 50
 size_t dispatch_list_waiting(struct dispatch *dispatch, int64_t now_ms,
                              struct dispatch_place *ret_places, size_t max);
+
+/* Whether that message still waits. */
+bool dispatch_is_waiting(struct dispatch *dispatch, const char *conversation, int64_t id);
 
 struct dispatch_figures {
     size_t waiting;

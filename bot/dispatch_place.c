@@ -44,11 +44,29 @@ struct listing {
     int64_t now_ms;
 };
 
+static bool has_company(const struct listing *listing, const struct ledger_entry *entry)
+{
+    const struct running *running;
+
+    TAILQ_FOREACH(running, &listing->dispatch->running_turns, in_list)
+    {
+        if (!stands_elsewhere(running, entry))
+            return true;
+    }
+    for (size_t i = 0; i < listing->count; i++) {
+        if (strcmp(listing->places[i].channel, entry->channel) == 0 &&
+            strcmp(listing->places[i].reply_thread, entry->reply_thread) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void add_place(struct listing *listing, const struct lane *lane, size_t ahead,
                       int64_t wait_ms)
 {
     const struct waiting *item = TAILQ_FIRST(&lane->waiting);
     const struct ledger_entry *entry = item->entry;
+    bool is_shared = has_company(listing, entry);
 
     listing->places[listing->count++] = (struct dispatch_place){
         .id = entry->id,
@@ -60,6 +78,7 @@ static void add_place(struct listing *listing, const struct lane *lane, size_t a
         .received_wall_us = entry->received_wall_us,
         .is_found = item->source == DISPATCH_REFILL,
         .is_run = *entry->run_id != '\0',
+        .has_company = is_shared,
         .waited_ms = listing->now_ms - item->since_ms,
         .ahead = ahead,
         .wait_ms = wait_ms,
@@ -107,6 +126,22 @@ size_t dispatch_list_waiting(struct dispatch *dispatch, int64_t now_ms,
     }
     pthread_mutex_unlock(&dispatch->lock);
     return listing.count;
+}
+
+bool dispatch_is_waiting(struct dispatch *dispatch, const char *conversation, int64_t id)
+{
+    const struct waiting *item = NULL;
+    struct lane *lane;
+    bool is_waiting = false;
+
+    pthread_mutex_lock(&dispatch->lock);
+    lane = lanes_find_locked(dispatch, conversation);
+    if (lane) {
+        TAILQ_FOREACH(item, &lane->waiting, in_lane)
+        is_waiting = is_waiting || item->entry->id == id;
+    }
+    pthread_mutex_unlock(&dispatch->lock);
+    return is_waiting;
 }
 
 void dispatch_place_deinit(struct dispatch_place *place)

@@ -14,6 +14,7 @@
 #include "bot/loop.h"
 #include "bot/note.h"
 #include "bot/route.h"
+#include "bot/twins.h"
 #include "slack/event.h"
 
 #define LOG_MODULE "bot.intake"
@@ -25,7 +26,7 @@
 #define YOUNG_THREAD_S 60
 #define CLICKS_MAX     64
 #define SENTENCE_BYTES 1024
-#define NO_WORDS       "(sent a file without words; its content is not available here)"
+#define NO_WORDS       "(sent a file without words)"
 
 struct pending;
 
@@ -58,6 +59,9 @@ struct pending {
     struct intake *intake;
     struct ledger_entry *entry; /* while it is on the bench */
     unsigned tries;
+    bool only_if_engaged; /* as it was asked for first */
+    bool engages;
+    bool is_message; /* not as app_mention */
     struct delivery delivery;
     int64_t received_us;
     struct guard_tally masked; /* what its author is told once it is recorded */
@@ -223,7 +227,8 @@ static void try_bench_again(void *context, void *item)
     for (size_t i = 0; i < count; i++) {
         struct pending *pending = intake->bench[i];
         struct ledger_request request = { .entry = pending->entry,
-                                          .only_if_engaged = true,
+                                          .only_if_engaged = pending->only_if_engaged,
+                                          .engages = pending->engages,
                                           .on_recorded = on_recorded,
                                           .context = intake,
                                           .user_data = pending };
@@ -262,6 +267,9 @@ static void on_recorded(void *context, enum ledger_outcome outcome, struct ledge
     struct delivery delivery = pending->delivery;
     struct guard_tally masked = pending->masked;
     enum intake_outcome settled = INTAKE_LEFT;
+
+    if (pending->is_message && (outcome == LEDGER_NEW || outcome == LEDGER_DUPLICATE))
+        twins_note(pending->intake->app->twins, entry->channel, entry->ts);
 
     if (outcome == LEDGER_NOT_ENGAGED && may_wait(pending, entry)) {
         pending->tries++;
@@ -323,7 +331,8 @@ static struct ledger_entry *make_entry(struct app *app, const struct slack_event
         .parent_until = route->parent_until,
         .team = (char *)(*event->user_team ? event->user_team : app->self.team_id),
         .is_direct = event->channel_type == SLACK_CHANNEL_DIRECT,
-        .has_files = event->has_files,
+        .is_mention = event->is_mention_event,
+        .files = event->files, /* borrowed */
     };
 
     *entry = (struct ledger_entry){
@@ -345,6 +354,17 @@ static struct ledger_entry *make_entry(struct app *app, const struct slack_event
     return entry;
 }
 
+/*
+ * A mention without a word asks what we are, unless it carries a file, which only its twin is
+ * sure to tell: it sits on the bench for a moment, so that the twin comes first.
+ */
+static bool may_be_a_file(const struct delivery *delivery, const struct slack_event *event,
+                          const struct route *route)
+{
+    return !delivery->on_settled && event->is_mention_event && !event->has_files &&
+           route->verdict == ROUTE_COMMAND && !*route->text;
+}
+
 static void record(struct intake *intake, const struct delivery *delivery,
                    const struct slack_event *event, const struct route *route)
 {
@@ -354,6 +374,7 @@ static void record(struct intake *intake, const struct delivery *delivery,
         .entry = make_entry(intake->app, event, route, &pending->masked),
         .only_if_engaged = route->only_if_engaged,
         .engages = route->engages,
+        .completes = event->has_files && !event->is_mention_event,
         .on_recorded = on_recorded,
         .context = intake,
         .user_data = pending,
@@ -362,7 +383,16 @@ static void record(struct intake *intake, const struct delivery *delivery,
     pending->intake = intake;
     pending->delivery = *delivery;
     pending->received_us = clock_now_us();
+    pending->only_if_engaged = route->only_if_engaged;
+    pending->engages = route->engages;
+    pending->is_message =
+        !event->is_mention_event && event->channel_type != SLACK_CHANNEL_DIRECT;
     memcpy(pending->envelope_id, event->envelope_id, id_len);
+    if (intake->on_bench < BENCH_MAX && may_be_a_file(delivery, event, route)) {
+        pending->entry = request.entry;
+        sit_on_bench(intake, pending);
+        return;
+    }
     if (memory_record_message(intake->app->memory, &request))
         return;
     metric_add(intake->not_durable, 1);

@@ -46,6 +46,7 @@ void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metric
     };
     kept_metrics_init(&turn_metrics->kept, metrics);
     context_metrics_init(&turn_metrics->contexts, metrics);
+    turn_files_metrics_init(&turn_metrics->files, metrics);
 }
 
 const struct ledger_entry *turn_first_entry(const struct turn *turn)
@@ -89,6 +90,8 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
         if (event.kind == AGENT_EVENT_ENDED && turn_try_again(turn, progress))
             continue;
         turn_show_event(turn, progress, &event);
+        if (event.kind == AGENT_EVENT_STARTED)
+            turn_chat_note_id(turn, progress);
         if (event.kind == AGENT_EVENT_ENDED)
             return true;
         turn_note_done(progress, &event);
@@ -112,6 +115,16 @@ static int open_conversation(struct turn *turn, struct turn_progress *progress, 
     return rc;
 }
 
+static enum turn_outcome end_not_started(struct turn *turn, struct turn_progress *progress,
+                                         const char *sentence, const struct err *err)
+{
+    if (turn_is_stopping(turn))
+        return TURN_LEFT;
+    log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
+            turn_first_entry(turn)->ts, err->message);
+    return turn_end_failed(turn, progress, sentence, false);
+}
+
 static void end_agent(const struct turn *turn, struct turn_progress *progress, bool is_left)
 {
     bool was_taken_up = progress->run && !progress->slot;
@@ -125,30 +138,36 @@ static void end_agent(const struct turn *turn, struct turn_progress *progress, b
         agent_slots_clear(turn->config->state_dir);
 }
 
+/* Another run for the turn: 0; 1: the turn ends with the last one; -1: nothing runs. */
+static int begin_next(struct turn *turn, struct turn_progress *progress, struct err *err)
+{
+    if (turn_chat_is_gone(turn, progress))
+        return turn_chat_begin_anew(turn, progress, err);
+    switch (turn_busy_verdict(turn, progress)) {
+    case DISPATCH_QUEUE:
+        break;
+    case DISPATCH_INTERRUPT:
+        progress->is_interrupted = true;
+        break;
+    case DISPATCH_STEER:
+        return turn_steer(turn, progress, err);
+    }
+    return 1;
+}
+
 /* Follows the run, and those that follow it, to the end of the turn. */
 static enum turn_outcome follow(struct turn *turn, struct turn_progress *progress)
 {
     struct err err = { 0 };
 
     while (follow_run(turn, progress)) {
-        int rc;
+        int rc = begin_next(turn, progress, &err);
 
-        switch (turn_busy_verdict(turn, progress)) {
-        case DISPATCH_QUEUE:
-            return turn_end_run(turn, progress);
-        case DISPATCH_INTERRUPT:
-            return turn_end_interrupted(turn, progress);
-        case DISPATCH_STEER:
-            break;
-        }
-        rc = turn_steer(turn, progress, &err);
-        if (rc < 0) {
-            log_err("turn not carried on, channel=%s ts=%s: %s",
-                    turn_first_entry(turn)->channel, turn_first_entry(turn)->ts, err.message);
-            return turn_end_failed(turn, progress, TURN_NOT_STARTED, false);
-        }
+        if (rc < 0)
+            return end_not_started(turn, progress, TURN_NOT_STARTED, &err);
         if (rc > 0)
-            return turn_end_run(turn, progress);
+            return progress->is_interrupted ? turn_end_interrupted(turn, progress)
+                                            : turn_end_run(turn, progress);
     }
     return TURN_LEFT;
 }
@@ -168,9 +187,7 @@ enum turn_outcome turn_run(struct turn *turn)
     if (turn_begin(turn, &progress, &sentence, &err) < 0 ||
         open_conversation(turn, &progress, &err) < 0 ||
         turn_have_agent(turn, &progress, &sentence, &err) < 0) {
-        log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
-                turn_first_entry(turn)->ts, err.message);
-        outcome = turn_end_failed(turn, &progress, sentence, false);
+        outcome = end_not_started(turn, &progress, sentence, &err);
     } else if (!progress.run) {
         outcome = turn_end_kept(turn, &progress);
     } else {
@@ -183,5 +200,7 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_deinit(&progress.shown);
     buf_deinit(&progress.kept);
     buf_deinit(&progress.kept_note);
+    turn_files_deinit(&progress.files);
+    chat_record_deinit(&progress.chat.record);
     return outcome;
 }

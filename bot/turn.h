@@ -27,6 +27,7 @@
 #include "bot/guard.h"
 #include "bot/kept.h"
 #include "bot/surface.h"
+#include "bot/turn_files.h"
 #include "config/config.h"
 #include "memory/memory.h"
 
@@ -47,8 +48,12 @@ struct turn_metrics {
     struct histogram *duration;      /* of the agent's run */
     struct kept_metrics kept;
     struct context_metrics contexts;
+    struct turn_files_metrics files;
 };
 void turn_metrics_init(struct turn_metrics *turn_metrics, struct metrics *metrics);
+
+struct slack_web;
+struct twins;
 
 /* What turns share, and what this one is about. All borrowed for the call. */
 struct turn {
@@ -68,6 +73,10 @@ struct turn {
      * ids. */
     void (*on_more)(void *context, struct dispatch_batch *batch);
     void *context;
+
+    /* For files; each may be NULL. */
+    struct slack_web *web; /* NULL outside Slack: none come, none go */
+    struct twins *twins;
 };
 
 #define TURN_PATIENCE_MS (INT64_C(30) * 60 * 1000)
@@ -77,7 +86,7 @@ enum turn_outcome {
     TURN_FAILED,      /* the person was told */
     TURN_STOPPED,     /* by the person */
     TURN_INTERRUPTED, /* by a newer message of the person */
-    TURN_REFUSED,     /* the person's tokens of the day are used up */
+    TURN_REFUSED,     /* no run: the day's tokens are used up */
     TURN_LEFT,        /* the daemon stops; the next one takes it up */
 };
 

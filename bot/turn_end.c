@@ -12,7 +12,10 @@
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"
 
-#define NOTE_MAX_BYTES   2000
+#define NOTE_MAX_BYTES 2000
+#define CHAT_LOST                                                                      \
+    "_I lost my own notes of this conversation, so I went on from what I remember of " \
+    "it._\n"
 #define DENIED_MAX_BYTES 500
 #define RETRY_MAX_BYTES  1900 /* a button carries 2,000 */
 #define PATIENCE_BASE_MS 2000 /* waits between attempts while Slack or the disk refuse */
@@ -156,7 +159,8 @@ static void fill_turns(const struct turn *turn, const char *answer, const char *
     };
 }
 
-static void remember(struct turn *turn, struct turn_progress *progress, const char *answer,
+/* False when it is not: the next start takes the turn up again. */
+static bool remember(struct turn *turn, struct turn_progress *progress, const char *answer,
                      enum ledger_state state)
 {
     struct memory_turn turns[DISPATCH_BATCH_MAX + 1];
@@ -175,23 +179,18 @@ static void remember(struct turn *turn, struct turn_progress *progress, const ch
         log_err("the turn was answered but not remembered; it is taken up again at the next "
                 "start: run=%s: %s",
                 progress->run_id, err.message);
-        return;
+        return false;
     }
     if (agent_run_remove(turn->runs_dir, progress->run_id, &err) < 0)
         log_warn("%s", err.message);
+    return true;
 }
 
 void turn_note_run(const struct turn *turn, struct turn_progress *progress)
 {
-    const struct agent_result *result = agent_run_result(progress->run);
-
-    histogram_observe_us(turn->metrics->duration, result->duration_ms * 1000);
-    if (result->cache_write_tokens > 0)
-        metric_add(turn->metrics->cache_write_tokens, result->cache_write_tokens);
-    if (progress->prompt_bytes && result->outcome == AGENT_OK)
-        memory_note_usage(turn->memory, progress->prompt_bytes, progress->prompt_tokens,
-                          result->input_tokens);
-    turn_take_usage(turn, progress, result);
+    turn_count_usage(turn, progress);
+    turn_chat_note_id(turn, progress);
+    turn_chat_note_end(turn, progress);
 }
 
 /* Blanks alone are no text to Slack: a message of them would never appear. */
@@ -206,12 +205,14 @@ static void print_note(const struct turn *turn, const struct turn_progress *prog
 {
     const char *denied = buf_text(&progress->denied);
 
+    if (progress->chat.is_lost)
+        buf_append_text(note, CHAT_LOST);
     if (*denied)
         buf_printf(note, "_Not allowed here, so left undone: %.*s._",
                    (int)utf8_cut(denied, progress->denied.len, DENIED_MAX_BYTES), denied);
     else if (is_wordless(turn->surface->ops->answer(turn->surface)))
         buf_append_text(note, "_The agent finished without a word._");
-    if (note->len)
+    if (note->len && buf_text(note)[note->len - 1] != '\n')
         buf_append_char(note, '\n');
     turn_print_usage(turn, progress, note);
 }
@@ -221,13 +222,16 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     bool is_whole =
         !progress->denied.len && !is_wordless(turn->surface->ops->answer(turn->surface));
     AUTO_BUF struct buf note = { 0 };
+    AUTO_FREE char *last_lines = NULL;
 
     buf_init(&note, NOTE_MAX_BYTES);
     print_note(turn, progress, &note);
-    if (close_answer(turn, buf_text(&note)) < 0)
+    last_lines = turn_files_join(&progress->files, buf_text(&note));
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
-    remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE);
-    if (is_whole)
+    if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
+        turn_chat_keep(turn, progress);
+    if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
         kept_store(turn->memory, turn->config, &progress->question,
                    turn_settings_of(turn).workspace, turn_first_entry(turn)->user,
                    turn->batch->conversation, turn->surface->ops->answer(turn->surface));
@@ -257,36 +261,44 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
     AUTO_FREE char *remembered =
         xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
                   is_wordless(answer) ? "" : "\n\n");
+    AUTO_FREE char *last_lines = NULL;
 
     turn_note_run(turn, progress);
     log_info("run=%s ended: interrupted by a newer message", progress->run_id);
-    if (close_answer(turn, "_Interrupted by your newer message._") < 0)
+    if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
+        return TURN_LEFT;
+    last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, remembered, LEDGER_CANCELLED);
-    turn_count_usage(turn, progress);
+    turn_charge_usage(turn, progress);
     metric_add(turn->metrics->interrupted, 1);
     return TURN_INTERRUPTED;
 }
 
 static enum turn_outcome end_stopped(struct turn *turn, struct turn_progress *progress)
 {
-    if (close_answer(turn, "_Stopped._") < 0)
+    AUTO_FREE char *last_lines = turn_files_join(&progress->files, "_Stopped._");
+
+    if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
     remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_CANCELLED);
     metric_add(turn->metrics->stopped, 1);
     return TURN_STOPPED;
 }
 
-/* The person reads one sentence; the log has the cause; the ledger keeps the message for Retry.
+/* The person reads one sentence; the log has the cause; the ledger keeps the message for
+ * Retry.
  */
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial)
 {
     AUTO_FREE char *whole =
         xasprintf("%s%s", sentence, is_partial ? " The answer above is incomplete." : "");
+    AUTO_FREE char *text = turn_files_join(&progress->files, whole);
     struct err err = { 0 };
 
-    if (tell_failure(turn, whole) < 0)
+    if (tell_failure(turn, text) < 0)
         return TURN_LEFT;
     /* While the ledger names it, its directory says that it is not to run again. */
     if (mark(turn, progress->ids, LEDGER_FAILED) && *progress->run_id &&
@@ -308,6 +320,8 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    if (turn_files_deliver(turn, progress, result->outcome) < 0)
+        return TURN_LEFT;
     if (result->outcome == AGENT_OK)
         outcome = end_answered(turn, progress);
     else if (result->outcome == AGENT_CANCELLED)
@@ -316,7 +330,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
         outcome = turn_end_failed(turn, progress, result->sentence,
                                   result->is_partial || progress->shown.len);
     if (outcome != TURN_LEFT)
-        turn_count_usage(turn, progress);
+        turn_charge_usage(turn, progress);
     return outcome;
 }
 

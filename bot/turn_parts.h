@@ -5,6 +5,7 @@
  *   turn_show.c   what the agent does, as the person sees it
  *   turn_again.c  once more, after a failure of the agent that passes
  *   turn_steer.c  what newer messages make of a turn that runs
+ *   turn_chat.c   the agent's own chat of the conversation
  *   turn_end.c    how a turn ends: for the person, in memory, in the ledger
  *   turn.c        the order of all that
  *
@@ -17,8 +18,10 @@
 #include "agent/slot.h"
 #include "base/buf.h"
 #include "bot/activity.h"
+#include "bot/chats.h"
 #include "bot/kept.h"
 #include "bot/turn.h"
+#include "bot/turn_files.h"
 #include "bot/usage.h"
 
 #define TURN_STOP_CHECK_MS   200 /* how soon a running turn notices that the daemon stops */
@@ -29,22 +32,33 @@
 #define TURN_NOT_STARTED \
     "Sorry, I could not start on this; the people who run me find the cause in the log."
 
+/* The agent's own chat (agent.resume). */
+struct turn_chat {
+    bool is_used;
+    bool is_new;  /* it knows nothing: memory tells */
+    bool is_lost; /* another one had to be begun, for the agent no longer had it */
+    struct chat_record record;
+};
+
 /* What one turn carries from step to step. */
 struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
-    struct agent_slot *slot; /* of a run that was started here, else NULL */
-    struct buf denied;       /* what the agent was not allowed to do */
+    struct activity activity;
+    bool has_started;              /* the first line of the run came */
+    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
+    struct usage usage;            /* of the runs that have ended */
+    struct usage unpaid;           /* of these, what is not counted for the person yet */
+    struct agent_slot *slot;       /* of a run that was started here, else NULL */
+    struct buf denied;             /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
     struct buf shown;        /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
+    bool is_interrupted;     /* ... and the turn ends with it */
     bool is_taken_up;        /* the run is one of an earlier process */
+    struct turn_chat chat;
     bool has_new_run; /* run_id is in the ledger and has its directory, but nothing ran yet */
     bool is_follower; /* the run follows one that newer messages ended */
-    struct activity activity;
-    bool has_started;              /* the agent's first line came */
-    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
-    struct usage usage;            /* of the run that has ended */
     struct kept_question question;
     struct buf kept; /* an answer given before that serves again */
     struct buf kept_note;
@@ -52,6 +66,7 @@ struct turn_progress {
     char run_id[AGENT_RUN_ID_BYTES];
     size_t prompt_bytes; /* of the run that was started here, else 0 */
     int64_t prompt_tokens;
+    struct turn_files files;
 };
 
 /* The configuration of the turn's channel, or the global one where it has none. Borrowed. */
@@ -125,17 +140,51 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
 enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progress,
                                   const char *sentence, bool is_partial);
 
-/* A run has ended: its figures go into the metrics and into progress->usage. */
+/* A run of the turn has ended, perhaps with another to follow. */
 void turn_note_run(const struct turn *turn, struct turn_progress *progress);
+
 /* turn_usage.c: */
 
-/* What the run used, as far as it is known; all zero for one that never began. */
-void turn_take_usage(const struct turn *turn, struct turn_progress *progress,
-                     const struct agent_result *result);
-/* Counts it for the person whose message began the turn; after the turn is stored. */
-void turn_count_usage(const struct turn *turn, const struct turn_progress *progress);
+/* A run has ended: adds what it used to the turn's, as far as it is known; nothing for one that
+ * never began. */
+void turn_count_usage(const struct turn *turn, struct turn_progress *progress);
+/* Counts it for the person whose message began the turn; once nobody counts it again. */
+void turn_charge_usage(const struct turn *turn, struct turn_progress *progress);
 /* What stands of it under the answer: warnings, and the footer of those who want it. */
 void turn_print_usage(const struct turn *turn, const struct turn_progress *progress,
                       struct buf *out);
+
+/* ---- turn_chat.c: */
+
+/* Decides which chat the next run goes on in, before its prompt is made. ERR_TEMP, ERR_SYSTEM:
+ * the store. */
+int turn_chat_begin(const struct turn *turn, struct turn_progress *progress,
+                    const struct turn_settings *settings, struct err *err);
+
+/* How far the chat knows the conversation, 0 for nothing; and whether it was told this of the
+ * person who asks: noted as told. */
+int64_t turn_chat_told_seq(const struct turn_progress *progress);
+bool turn_chat_knows_person(struct turn_progress *progress, const char *text);
+
+/* Makes the record durable, with progress->run_id in it, before the process exists. */
+int turn_chat_store(const struct turn *turn, struct turn_progress *progress,
+                    struct agent_spec *spec, struct err *err);
+
+/* The same chat for a run of an earlier process. */
+void turn_chat_attach(const struct turn *turn, struct turn_progress *progress);
+
+/* While the run goes on: the id may be known by now. */
+void turn_chat_note_id(const struct turn *turn, struct turn_progress *progress);
+
+/* The run has ended, well (then nothing happens yet) or not. Once for each run. */
+void turn_chat_note_end(const struct turn *turn, struct turn_progress *progress);
+
+/* What was said in the run is remembered: the chat has followed everything. */
+void turn_chat_keep(const struct turn *turn, struct turn_progress *progress);
+
+/* The run failed because its chat is not to be had: true once a turn; then a new run begins in
+ * a new chat, -1: nothing runs. */
+bool turn_chat_is_gone(const struct turn *turn, const struct turn_progress *progress);
+int turn_chat_begin_anew(struct turn *turn, struct turn_progress *progress, struct err *err);
 
 #endif

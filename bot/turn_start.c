@@ -18,6 +18,8 @@
 #include "base/log.h"
 
 #define PROMPT_MAX_BYTES (2U << 20) /* without what memory adds */
+/* For a chat that was told something else before. */
+#define PERSON_UNKNOWN "Nothing is known of them; what was told before holds no more."
 #define SENTENCE_DEATHS                                                                     \
     "Sorry, I broke down each time I worked on this, so I have stopped trying. The people " \
     "who "                                                                                  \
@@ -94,6 +96,7 @@ static void build_context(const struct turn *turn, const struct turn_progress *p
     options.question = buf_text(&question);
     options.user = turn_first_entry(turn)->user;
     options.now_wall_s = clock_wall_s();
+    options.told_seq = turn_chat_told_seq(progress);
     memory_build_context(turn->memory, progress->conversation, &options, &lines, ret_items,
                          &receipt);
     context_metrics_note(&turn->metrics->contexts, turn->batch, progress->conversation,
@@ -101,15 +104,26 @@ static void build_context(const struct turn *turn, const struct turn_progress *p
     memory_receipt_deinit(&receipt);
 }
 
-/* What memory tells, in the words of a prompt. Strings are borrowed. */
-static struct agent_prompt_item *prompt_items(const struct memory_context_items *context)
+/* What memory tells, in the words of a prompt, without what the agent's own chat was told of
+ * the person. Strings are borrowed. */
+static struct agent_prompt_item *prompt_items(struct turn_progress *progress,
+                                              const struct memory_context_items *context,
+                                              size_t *ret_count)
 {
     struct agent_prompt_item *items = xcalloc(context->count + 1, sizeof(*items));
+    bool has_person = context->count && context->all[0].part == MEMORY_CONTEXT_PERSON;
+    size_t count = 0;
 
+    if (!has_person && !turn_chat_knows_person(progress, PERSON_UNKNOWN) &&
+        turn_chat_told_seq(progress))
+        items[count++] =
+            (struct agent_prompt_item){ .part = AGENT_PROMPT_PERSON, .text = PERSON_UNKNOWN };
     for (size_t i = 0; i < context->count; i++) {
         const struct memory_context_item *item = &context->all[i];
 
-        items[i] = (struct agent_prompt_item){
+        if (item->part == MEMORY_CONTEXT_PERSON && turn_chat_knows_person(progress, item->text))
+            continue;
+        items[count++] = (struct agent_prompt_item){
             .part = (enum agent_prompt_part)item->part, /* alike in both */
             .day = item->day,
             .conversation = item->conversation,
@@ -117,6 +131,7 @@ static struct agent_prompt_item *prompt_items(const struct memory_context_items 
             .text = item->text,
         };
     }
+    *ret_count = count;
     return items;
 }
 
@@ -126,9 +141,13 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     struct agent_prompt_message messages[DISPATCH_BATCH_MAX];
     struct memory_context_items context = { 0 };
     AUTO_FREE struct agent_prompt_item *items = NULL;
+    AUTO_FREE char *last = NULL;
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .files = progress->files.inbox,
+        .files_count = progress->files.inbox_count,
+        .outbox = turn->web ? progress->files.outbox : NULL,
         .messages = messages,
         .messages_count = turn->batch->count,
         .shown = buf_text(&progress->shown),
@@ -137,15 +156,22 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     };
 
     build_context(turn, progress, &context);
-    items = prompt_items(&context);
+    items = prompt_items(progress, &context, &prompt.items_count);
     prompt.items = items;
-    prompt.items_count = context.count;
     for (size_t i = 0; i < turn->batch->count; i++) {
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
+    if (progress->files.not_come) { /* so that the agent does not look for them */
+        last = xasprintf("%s\n\n%s", messages[turn->batch->count - 1].text,
+                         progress->files.not_come);
+        messages[turn->batch->count - 1].text = last;
+    }
     agent_prompt_build(&prompt, out);
-    if (progress->is_follower) /* its answer is not one to the question alone */
+    /* Its answer is not one to the question alone: what was said, what files hold or what the
+     * chat knows counts. */
+    if (progress->is_follower || progress->files.had_files || progress->chat.is_lost ||
+        turn_chat_told_seq(progress))
         progress->question = (struct kept_question){ .id = "" };
     else
         kept_identify(turn->config, &prompt, settings->workspace, settings->model,
@@ -202,7 +228,8 @@ static int start_run(struct turn *turn, struct turn_progress *progress, struct a
     struct fencing fencing;
     int rc;
 
-    if (take_slot(turn, progress, spec, err) < 0)
+    if (take_slot(turn, progress, spec, err) < 0 ||
+        turn_chat_store(turn, progress, spec, err) < 0)
         return -1;
     fencing_init(&fencing, turn->config, spec);
     rc = agent_run_start(spec, progress->run_id, &progress->run, err);
@@ -241,7 +268,11 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     if (!progress->has_new_run && begin_run(turn, progress, err) < 0)
         return -1;
     progress->has_new_run = false;
+    if (turn_files_fetch(turn, progress) < 0)
+        return err_set(err, ERR_TEMP, "the daemon stops");
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
+    if (turn_chat_begin(turn, progress, &settings, err) < 0)
+        return -1;
     build_prompt(turn, progress, &settings, &prompt);
     if (buf_finish(&prompt, err) < 0)
         return err_wrap(err, "prompt");
@@ -278,6 +309,7 @@ static int resume_agent(struct turn *turn, struct turn_progress *progress, struc
         return -1;
     snprintf(progress->run_id, sizeof(progress->run_id), "%s", entry->run_id);
     progress->is_taken_up = true;
+    turn_chat_attach(turn, progress);
     log_info("run=%s taken up again for user=%s channel=%s", entry->run_id, entry->user,
              entry->channel);
     rc = turn->surface->ops->resume(turn->surface, entry->reply_state, err);

@@ -165,6 +165,7 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     size_t before = turn->batch->count;
     size_t more = dispatch_take_more(turn->dispatch, turn->batch);
     struct agent_run *ended = progress->run;
+    bool was_taken_up = progress->is_taken_up;
     int rc;
 
     if (dispatch_is_stopped(turn->dispatch, turn->batch))
@@ -172,7 +173,7 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     if (more && turn->on_more)
         turn->on_more(turn->context, turn->batch);
     turn_note_run(turn, progress);
-    turn_count_usage(turn, progress);
+    turn_charge_usage(turn, progress); /* nothing of this run is left to count it again */
     note_ids(turn, progress);
     append_seam(turn, turn->batch->count - before);
     note_shown(turn, progress);
@@ -181,10 +182,13 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     metric_add(turn->metrics->steered, 1);
     turn->surface->ops->set_status(turn->surface, "is reading your newer message...",
                                    clock_now_ms());
+    turn_files_carry(progress, agent_run_id(ended));
     progress->run = NULL;
     progress->is_taken_up = false;
     progress->is_follower = true;
     rc = turn_start_agent(turn, progress, err);
     drop_old_run(turn, ended);
+    if (was_taken_up) /* the daemon that had its slot is gone */
+        agent_slots_clear(turn->config->state_dir);
     return rc;
 }

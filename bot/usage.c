@@ -13,6 +13,22 @@ int64_t usage_tokens(const struct usage *usage)
     return usage->input_tokens + usage->output_tokens;
 }
 
+void usage_add(struct usage *sum, const struct usage *run)
+{
+    struct usage before = *sum;
+
+    *sum = *run;
+    if (!usage_tokens(&before))
+        return;
+    sum->input_tokens += before.input_tokens;
+    sum->output_tokens += before.output_tokens;
+    sum->duration_ms += before.duration_ms;
+    if (before.cache_read_tokens > 0)
+        sum->cache_read_tokens = before.cache_read_tokens +
+                                 (run->cache_read_tokens > 0 ? run->cache_read_tokens : 0);
+    sum->is_estimate = before.is_estimate || run->is_estimate;
+}
+
 char *usage_print_json(const struct usage *usage)
 {
     json_auto_t *root =

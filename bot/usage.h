@@ -26,6 +26,9 @@ struct usage {
 
 int64_t usage_tokens(const struct usage *usage); /* what limits count: input and output */
 
+/* One more run of the same turn; a zeroed `sum` becomes that run. */
+void usage_add(struct usage *sum, const struct usage *run);
+
 /* As a turn's metadata {"usage":{...}}; the caller frees. NULL when the model is no text. */
 char *usage_print_json(const struct usage *usage);
 /* False when `json` (NULL is fine) holds none. */

@@ -12,9 +12,11 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "bot/app.h"
+#include "bot/chats.h"
 #include "bot/dispatch.h"
 #include "bot/note.h"
 #include "bot/people.h"
+#include "bot/placard.h"
 #include "bot/spending.h"
 #include "bot/summarizer.h"
 #include "bot/surface_guarded.h"
@@ -139,10 +141,7 @@ static struct surface *make_surface(struct worker *worker, const struct config *
                                     const struct ledger_entry *entry, struct reply_owner *owner)
 {
     struct note note;
-    /* The same before and after a restart: the ledger has counted a run that was taken up
-     * again. */
-    unsigned attempt = entry->attempts + (*entry->run_id ? 0 : 1);
-    AUTO_FREE char *key = xasprintf("%lld-%u", (long long)entry->id, attempt);
+    AUTO_FREE char *key = placard_answer_key(entry->id, entry->attempts, *entry->run_id);
     struct slack_reply_options options = {
         .mode = (enum slack_reply_mode)config->slack.reply,
         .features = worker->app->features,
@@ -184,6 +183,8 @@ static struct turn make_turn(struct worker *worker, const struct config *config,
         .cancel_fd = worker->cancel_fd,
         .patience_ms = TURN_PATIENCE_MS,
         .batch = batch,
+        .web = worker->web,
+        .twins = app->twins,
         .dispatch = app->dispatch,
         .on_more = take_more,
         .context = owner,
@@ -266,6 +267,35 @@ static void refuse_spenders(struct worker *worker, const struct config *config,
     }
 }
 
+/* The line that told the person's place makes way for the answer: it becomes its first message,
+ * or the status line says that the wait is over. */
+static void take_place(struct reply_owner *owner, struct surface *surface, const char *state)
+{
+    struct err err = { 0 };
+
+    if (surface->ops->resume(surface, state, &err) < 0)
+        log_warn("%s", err.message);
+    note_message(owner, state);
+    surface->ops->set_status(surface, "is starting...", clock_now_ms());
+}
+
+static void run_turn(struct worker *worker, struct turn *turn, struct reply_owner *owner,
+                     const char *place)
+{
+    const struct ledger_entry *first = turn->batch->entries[0];
+    int64_t started_ms = clock_now_ms();
+
+    note_ids(owner, turn->batch);
+    turn->surface = make_surface(worker, turn->config, first, owner);
+    if (place)
+        take_place(owner, turn->surface, place);
+    else
+        note_message(owner, first->reply_state); /* of an earlier process */
+    if (turn_run(turn) != TURN_LEFT)
+        dispatch_note_duration(worker->app->dispatch, clock_now_ms() - started_ms);
+    turn->surface->ops->free(turn->surface);
+}
+
 static void run_batch(struct worker *worker, struct dispatch_batch *batch)
 {
     struct app *app = worker->app;
@@ -274,18 +304,20 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
                                  .config = config,
                                  .conversation = batch->conversation };
     struct turn turn = make_turn(worker, config, batch, &owner);
-    int64_t started_ms = clock_now_ms();
+    int64_t first_id = batch->entries[0]->id;
+    AUTO_FREE char *channel = xstrdup(batch->entries[0]->channel);
+    AUTO_FREE char *thread = xstrdup(batch->entries[0]->reply_thread);
+    AUTO_FREE char *place =
+        placard_take(app->placard, worker->web, batch->entries[0], batch->is_found);
 
     refuse_guests(worker, config, batch);
     refuse_spenders(worker, config, batch);
-    note_ids(&owner, batch);
-    if (batch->count) {
-        note_message(&owner, batch->entries[0]->reply_state); /* of an earlier process */
-        turn.surface = make_surface(worker, config, batch->entries[0], &owner);
-        if (turn_run(&turn) != TURN_LEFT)
-            dispatch_note_duration(app->dispatch, clock_now_ms() - started_ms);
-        turn.surface->ops->free(turn.surface);
+    if (place && (!batch->count || batch->entries[0]->id != first_id)) {
+        placard_discard(worker->web, channel, thread, place);
+        free(take_ptr(&place));
     }
+    if (batch->count)
+        run_turn(worker, &turn, &owner, place);
     config_unref(config);
 }
 
@@ -369,6 +401,7 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
                                       .user = entry->user,
                                       .takes_answer = true };
         struct memory_forgotten forgotten = { 0 };
+        struct config *config;
         struct err err = { 0 };
 
         if (!memory_is_forgotten(worker->app->memory, entry->id))
@@ -377,6 +410,9 @@ static void forget_if_wanted(const struct worker *worker, const struct dispatch_
             log_err("what was to be forgotten is remembered: conversation=%s ts=%s: %s",
                     entry->conversation, entry->ts, err.message);
         summarizer_interrupt(worker->app->summarizer);
+        config = app_config(worker->app);
+        chats_forget(config->state_dir, &forgotten);
+        config_unref(config);
         memory_forgotten_deinit(&forgotten);
     }
 }

@@ -471,6 +471,21 @@ static const char *bare_user(const char *user)
     return slash ? slash + 1 : user;
 }
 
+/* Leaves the turns of this conversation out that its reader knows. */
+static void drop_told(struct building *building)
+{
+    struct pieces *pieces = &building->pieces;
+    size_t told = pieces->here;
+
+    while (told < pieces->count && pieces->all[told].turn.seq <= building->options->told_seq)
+        told++;
+    memmove(&pieces->all[pieces->here], &pieces->all[told],
+            (pieces->count - told) * sizeof(pieces->all[0]));
+    pieces->count -= told - pieces->here;
+    pieces->window -=
+        pieces->window < told ? pieces->window - pieces->here : told - pieces->here;
+}
+
 /* Chooses what goes in, within building->left. */
 static void choose(const struct conversation *conversation, struct building *building,
                    bool stands_in)
@@ -569,9 +584,13 @@ void memory_build_context(struct memory *memory, const struct conversation *conv
         building.left -= quarters_of(&building.person);
     }
     pieces_gather(memory, conversation, &wanted, &building.pieces);
+    if (options->told_seq > 0) {
+        filled.uses_summary = false;
+        drop_told(&building);
+    }
     building.latest = building.pieces.count;
     building.window = building.pieces.count - building.pieces.window;
-    choose(conversation, &building, options->uses_summary || options->uses_recall);
+    choose(conversation, &building, filled.uses_summary || filled.uses_recall);
     print(&building, out);
     calibrate_receipt(ret_receipt, calibration.tokens_per_estimate);
     pieces_deinit(&building.pieces);

@@ -54,6 +54,8 @@ struct memory_context_options {
     bool recalls_elsewhere; /* direct message, memory.recall_scope user: the person's other
                                conversations too */
     int64_t session_ttl_ms;
+    int64_t told_seq; /* turns up to this one are known to who reads it: neither they nor their
+                         summary are told again; 0: none */
     const char *question; /* what is about to be asked, "" for none */
     const char *user;     /* who asks */
     int64_t now_wall_s;

@@ -107,6 +107,12 @@ static void teach_again(struct erasure *erasure, const char *key)
     free(lesson.turns);
 }
 
+static void add_key(struct memory_forgotten *receipt, const char *key)
+{
+    receipt->keys = xrealloc(receipt->keys, receipt->keys_count + 1, sizeof(receipt->keys[0]));
+    receipt->keys[receipt->keys_count++] = xstrdup(key);
+}
+
 int erasure_flush(struct erasure *erasure, struct err *err)
 {
     struct memory *memory = erasure->memory;
@@ -118,8 +124,10 @@ int erasure_flush(struct erasure *erasure, struct err *err)
     }
     if (rc == 0) {
         add_counts(erasure->receipt, &erasure->counted);
-        for (size_t i = 0; i < erasure->keys.count; i++)
+        for (size_t i = 0; i < erasure->keys.count; i++) {
             conversations_drop(memory->conversations, erasure->keys.items[i]);
+            add_key(erasure->receipt, erasure->keys.items[i]);
+        }
         for (size_t i = 0; memory->persons && i < erasure->people.count; i++)
             persons_drop(memory->persons, erasure->people.items[i]);
         for (size_t i = 0; memory->persons && i < erasure->untaught.count; i++)
@@ -226,6 +234,9 @@ static void erase_turns(struct erasure *erasure, const char *key, const struct p
                                                        .seq = picked->turns[i].seq });
         erasure->counted.turns++;
     }
+    erasure_add(erasure, &(struct store_mutation){ .kind = STORE_DELETE_FIELD,
+                                                   .key = kept_key,
+                                                   .name = MEMORY_FIELD_CHAT });
     if (!summaries->count ||
         (!drops_outlived && (!picked->picked_count || summaries->last_seq < picked->first_seq)))
         return;

@@ -377,6 +377,9 @@ void memory_forgotten_deinit(struct memory_forgotten *forgotten)
     for (size_t i = 0; i < forgotten->run_ids_count; i++)
         free(forgotten->run_ids[i]);
     free(forgotten->run_ids);
+    for (size_t i = 0; i < forgotten->keys_count; i++)
+        free(forgotten->keys[i]);
+    free(forgotten->keys);
     *forgotten = (struct memory_forgotten){ 0 };
 }
 

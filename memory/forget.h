@@ -23,6 +23,10 @@
 #include "base/err.h"
 #include "memory/memory.h"
 
+/* The field that names the agent's own chat of a conversation. It goes when any of its turns
+ * does: nobody asks that chat again. */
+#define MEMORY_FIELD_CHAT "agent.chat"
+
 /* All that are given must hold; at least one of key, user, before and slack_ts is. */
 struct memory_forget {
     const char *key;       /* one conversation, and what threads under it took over from it */
@@ -51,6 +55,9 @@ struct memory_forgotten {
     int64_t values;
     char **run_ids; /* runs whose directories hold what was erased; the caller removes them */
     size_t run_ids_count;
+    char **keys; /* conversations that lost something: what agents keep of them is the caller's
+                    to remove */
+    size_t keys_count;
 };
 void memory_forgotten_deinit(struct memory_forgotten *forgotten); /* twice is fine */
 

@@ -161,6 +161,17 @@ static int insert_entry(struct db *db, const struct ledger_entry *entry, struct 
     return db_run(db, statement, "cannot record a message", err);
 }
 
+static int complete_entry(struct db *db, const struct ledger_entry *entry, struct err *err)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_ENTRY_COMPLETE);
+
+    db_bind_text(statement, 1, entry->attributes);
+    db_bind_text(statement, 2, entry->team);
+    db_bind_text(statement, 3, entry->channel);
+    db_bind_text(statement, 4, entry->ts);
+    return db_run(db, statement, "cannot complete a message", err);
+}
+
 static int record_apply(struct journal_job *base, struct db *db, struct err *err)
 {
     struct record_job *job = (struct record_job *)base;
@@ -178,7 +189,7 @@ static int record_apply(struct journal_job *base, struct db *db, struct err *err
         return -1;
     if (db_changes(db) == 0) {
         job->outcome = LEDGER_DUPLICATE;
-        return 0;
+        return job->request.completes ? complete_entry(db, entry, err) : 0;
     }
     job->outcome = LEDGER_NEW;
     job->id = db_last_id(db);

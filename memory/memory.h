@@ -122,6 +122,9 @@ struct ledger_request {
                                    message refused by this is not remembered: its app_mention
                                    copy is still LEDGER_NEW */
     bool engages; /* from now on the bot is in (team, channel, thread of the answer) */
+    /* This copy of the message tells more: a LEDGER_DUPLICATE leaves its attributes in the
+     * entry that is there, as long as that waits or runs and was not forgotten. */
+    bool completes;
     void (*on_recorded)(void *context, enum ledger_outcome outcome, struct ledger_entry *entry,
                         void *user_data);
     void *context;

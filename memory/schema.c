@@ -123,6 +123,8 @@ static const char *const statements[DB_STATEMENT_COUNT] = {
     /* A run that follows another one under way goes on in the same answer. */
     [DB_ENTRY_SET_RUNNING] = "UPDATE ledger SET attempts = attempts + (state <> 1), state = 1,"
                              " run_id = ?2 WHERE id = ?1",
+    [DB_ENTRY_COMPLETE] = "UPDATE ledger SET attributes = ?1 WHERE team = ?2 AND channel = ?3"
+                          " AND ts = ?4 AND state <= 1 AND text <> ''",
     [DB_ENTRY_SET_REPLY] = "UPDATE ledger SET reply_state = ?2 WHERE id = ?1",
     [DB_ENTRY_SET_STATE] = "UPDATE ledger SET state = ?2, run_id = '', reply_state = ''"
                            " WHERE id = ?1",

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "slack/event_parts.h"
+#include "slack/file_parts.h"
 
 /* Longer strings are cut: identifiers are short, and no Slack message is near the text limit.
  */
@@ -108,7 +109,9 @@ static void take_message(struct slack_event *event, const json_t *message)
     take_if_empty(&event->user_team, message, "user_team");
     free(event->text);
     event->text = copy_string(message, "text", TEXT_MAX_BYTES);
-    event->has_files = json_array_size(json_object_get(message, "files")) > 0;
+    slack_files_deinit(&event->files);
+    slack_files_read(json_object_get(message, "files"), &event->files);
+    event->has_files = event->files.total > 0;
     event->is_edited = has_content(json_object_get(message, "edited"));
     event->is_agent_surface = json_is_object(json_object_get(message, "assistant_thread")) ||
                               json_is_object(json_object_get(message, "app_context"));
@@ -430,5 +433,6 @@ void slack_event_deinit(struct slack_event *event)
 
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         free(strings[i]);
+    slack_files_deinit(&event->files);
     *event = (struct slack_event){ 0 };
 }

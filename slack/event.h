@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "slack/files.h"
 
 enum slack_event_kind {
     SLACK_EVENT_OTHER,           /* ack and forget */
@@ -61,6 +62,7 @@ struct slack_event {
     bool
         is_agent_surface; /* carries assistant_thread or app_context: agent or assistant view */
     bool has_files;
+    struct slack_files files; /* what it carries, as far as it says so itself */
     bool is_edited; /* app_mention with `edited` */
 
     char *reaction; /* SLACK_EVENT_REACTION: its name, without colons */

@@ -53,6 +53,9 @@ static const struct rate rates[] = {
     { "auth.test", 300, 50 },
     { "conversations.history", 1200, 20 },
     { "conversations.replies", 1200, 20 },
+    { "files.getUploadURLExternal", 600, 50 },
+    { "files.completeUploadExternal", 600, 50 },
+    { "files.info", 600, 50 },
     { "", 1200, 20 },
 };
 

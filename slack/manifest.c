@@ -15,6 +15,8 @@ static const struct {
     { "reactions:read", "event reaction_added: a stop sign on a question or an answer" },
     { "reactions:write", "reactions.add, reactions.remove" },
     { "users:read", "users.info: who is a guest, a bot, or deleted" },
+    { "files:read", "files that people send: their download, files.info" },
+    { "files:write", "files.getUploadURLExternal, files.completeUploadExternal" },
     { "channels:history", "event message.channels, conversations.replies and history" },
     { "groups:history", "event message.groups, conversations.replies and history" },
     { "im:history", "event message.im, conversations.replies and history" },

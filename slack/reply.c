@@ -136,6 +136,15 @@ void reply_tell_state(struct slack_reply *reply)
     free(text);
 }
 
+char *slack_reply_state_of(const char *ts)
+{
+    json_auto_t *state = json_pack("{s:i,s:b,s:s,s:i,s:i,s:s,s:s}", "version", 1, "stream", 0,
+                                   "ts", ts, "start", 0, "index", 0, "fence", "", "info", "");
+    char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+
+    return text ? text : xstrdup("");
+}
+
 bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES])
 {
     json_auto_t *root = json_loads(state, 0, NULL);

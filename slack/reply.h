@@ -77,6 +77,10 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
  */
 int slack_reply_resume(struct slack_reply *reply, const char *state, struct err *err);
 
+/* The state of an answer whose first message stands already and holds nothing of it. Caller
+ * frees. */
+char *slack_reply_state_of(const char *ts);
+
 /* The message that a state of on_state names; false when it is none. */
 bool slack_reply_state_message(const char *state, char ret_ts[SLACK_TS_MAX_BYTES]);
 

@@ -138,6 +138,8 @@ void reply_begin_session(struct slack_reply *reply);
 void reply_end_session(struct slack_reply *reply);
 /* After a stream was stopped, which makes the session active. */
 void reply_mark_processing(struct slack_reply *reply);
+/* Whether the last call said that this app or workspace knows no such method. */
+bool reply_is_unsupported(const struct slack_web *web);
 /* The status line; "" clears it. */
 void reply_show_status(struct slack_reply *reply, const char *status, int64_t now_ms);
 

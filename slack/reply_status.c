@@ -13,9 +13,7 @@
 #define STATUS_DEADLINE_MS      4000
 #define SESSION_END_DEADLINE_MS 65000 /* Slack's rates are a minute's */
 
-/* Remembers when this app or workspace knows no such method; anything else is only logged. */
-static void note_unsupported(struct slack_reply *reply, atomic_bool *feature,
-                             const struct err *err)
+bool reply_is_unsupported(const struct slack_web *web)
 {
     static const char *const names[] = { "unknown_method",    "feature_disabled",
                                          "not_authorized",    "not_agent_app",
@@ -23,9 +21,18 @@ static void note_unsupported(struct slack_reply *reply, atomic_bool *feature,
                                          "method_deprecated", "feature_not_enabled" };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(slack_web_error(reply->web), names[i]) == 0 && feature)
-            atomic_store(feature, true);
+        if (strcmp(slack_web_error(web), names[i]) == 0)
+            return true;
     }
+    return false;
+}
+
+/* Remembers when this app or workspace knows no such method; anything else is only logged. */
+static void note_unsupported(struct slack_reply *reply, atomic_bool *feature,
+                             const struct err *err)
+{
+    if (feature && reply_is_unsupported(reply->web))
+        atomic_store(feature, true);
     log_debug("channel=%s %s", reply->channel, err->message);
 }
 

@@ -14,10 +14,12 @@
 #include "base/clock.h"
 #include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/chats.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
 #include "tests/agent_double/hostile.h"
+#include "tests/agent_double/personality.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/summary.h"
 
@@ -56,19 +58,6 @@ static int play_ponder(const struct stage *stage)
 
 /* --- refusals --------------------------------------------------------------------------- */
 
-int act_refuse_login(void)
-{
-    complain("Error: Authentication required. Please run 'agent login' first, or set "
-             "CURSOR_API_KEY environment variable.\n");
-    return 1;
-}
-
-int act_refuse_key(void)
-{
-    complain("\033[33m\xe2\x9a\xa0 Warning: The provided API key is invalid.\033[39m\n");
-    return 1;
-}
-
 int act_refuse_trust(void)
 {
     complain("\xe2\x9a\xa0 Workspace Trust Required\n\nPass --trust, --yolo, or -f to run "
@@ -76,25 +65,16 @@ int act_refuse_trust(void)
     return 1;
 }
 
-int act_refuse_model(const char *model)
-{
-    dprintf(STDERR_FILENO, "Cannot use this model: %s. Available models: auto", model);
-    for (int i = 0; i < 240; i++)
-        dprintf(STDERR_FILENO, ", invented-model-%03d-high", i);
-    complain("\n");
-    return 1;
-}
-
 static int play_auth(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_login();
+    return personality()->refuse(REFUSAL_LOGIN);
 }
 
 static int play_badkey(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_key();
+    return personality()->refuse(REFUSAL_KEY);
 }
 
 static int play_trust(const struct stage *stage)
@@ -121,7 +101,7 @@ static int play_trusthang(const struct stage *stage)
 static int play_badmodel(const struct stage *stage)
 {
     (void)stage;
-    return act_refuse_model("nonsense");
+    return personality()->refuse(REFUSAL_MODEL);
 }
 
 static int play_badflag(const struct stage *stage)
@@ -136,17 +116,14 @@ static int play_limit(const struct stage *stage)
 {
     if (number(stage, "init", 0))
         emit_opening();
-    complain("Error: You've hit your usage limit {\"fallbackModel\":\"auto\","
-             "\"spendLimitHit\":true,\"chatMessage\":\"Upgrade\",\"spendLimits\":[]}\n");
-    return 1;
+    return personality()->refuse(REFUSAL_LIMIT);
 }
 
 static int play_exhausted(const struct stage *stage)
 {
     if (number(stage, "init", 0))
         emit_opening();
-    complain("RetriableError: [resource_exhausted] Error\n");
-    return 1;
+    return personality()->refuse(REFUSAL_OVERLOAD);
 }
 
 static int play_race(const struct stage *stage)
@@ -165,10 +142,8 @@ static int play_race(const struct stage *stage)
 
 static int play_flaky(const struct stage *stage)
 {
-    if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
-        complain("RetriableError: [resource_exhausted] Error\n");
-        return 1;
-    }
+    if (scenario_count(stage->scenario) < number(stage, "times", 1))
+        return personality()->refuse(REFUSAL_OVERLOAD);
     emit_opening();
     emit_words("Now it works.", 0);
     emit_result();
@@ -182,6 +157,7 @@ static void answer_history(const struct stage *stage, int pause_ms)
     struct history history;
     AUTO_FREE char *answer = NULL;
     AUTO_FREE char *given = NULL;
+    AUTO_FREE char *notes = chats_answer();
 
     history_read(stage->prompt, &history);
     answer = history_answer(&history);
@@ -192,6 +168,8 @@ static void answer_history(const struct stage *stage, int pause_ms)
         emit_words(" A summary was there as well: ", pause_ms);
         emit_words(given, pause_ms);
     }
+    if (notes)
+        emit_words(notes, pause_ms);
 }
 
 static int play_ok(const struct stage *stage)
@@ -250,17 +228,22 @@ static int play_slow(const struct stage *stage)
     return 0;
 }
 
-/* Holds the run open until somebody makes the file `file=` (default: `gate` beside it). */
-static int play_gate(const struct stage *stage)
+/* Until somebody makes the file `file=` (default: `gate` beside it). */
+static void wait_at_gate(const struct stage *stage)
 {
     AUTO_FREE char *otherwise =
         xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
     AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
 
-    emit_opening();
-    emit_words("The gate is closed. ", 0);
     while (access(path, F_OK) != 0)
         emit_pause(10);
+}
+
+static int play_gate(const struct stage *stage)
+{
+    emit_opening();
+    emit_words("The gate is closed. ", 0);
+    wait_at_gate(stage);
     emit_words("The gate is open. ", 0);
     answer_history(stage, 0);
     emit_result();
@@ -290,12 +273,16 @@ static int play_tools(const struct stage *stage)
         "{\"command\":\"curl -H 'Authorization: Bearer SECRET' https://x\"}";
 
     emit_opening();
-    emit_words("First I look at the files.", 0);
-    emit_flush_before_tool();
+    if (!number(stage, "silent", 0)) {
+        emit_words("First I look at the files.", 0);
+        emit_flush_before_tool();
+    }
     emit_tool("call-a\nfc_a", "readToolCall", read_args, NULL);
     emit_pause(pause_ms);
     emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}", NULL);
     emit_pause(pause_ms);
+    if (number(stage, "gate", 0))
+        wait_at_gate(stage);
     emit_tool("call-a\nfc_a", "readToolCall", read_args,
               "{\"success\":{\"content\":\"int x;\\n\",\"isEmpty\":false,\"totalLines\":1}}");
     emit_tool("call-b", "grepToolCall", "{\"pattern\":\"jwt\",\"path\":\"/srv/qa\"}",
@@ -730,6 +717,7 @@ static const struct act acts[] = {
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
     { "hostile", false, hostile_play },
+    { "files", false, act_files },
 };
 
 /* Whatever the scenario does with turns: its parameter "summary" says what is done with this.

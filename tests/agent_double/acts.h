@@ -27,10 +27,10 @@ const struct act *act_find(const char *name); /* NULL: unknown */
 /* For a prompt that asks for a summary, in every scenario. */
 extern const struct act act_summary;
 
-/* The refusals of cursor-agent, which the double also gives without a scenario. */
-int act_refuse_login(void);
-int act_refuse_key(void);
+/* files.c: what lies in the inbox, what is left in the outbox. */
+int act_files(const struct stage *stage);
+
+/* cursor-agent's, which it also gives without a scenario. */
 int act_refuse_trust(void);
-int act_refuse_model(const char *model);
 
 #endif

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tests/agent_double/emit.h"
+#include "tests/agent_double/personality.h"
 
 #define OUTPUT_FIRST_BYTES (128 * 1024) /* twice what a pipe holds */
 
@@ -30,5 +31,5 @@ int play_closestdin(const struct stage *stage)
 {
     (void)stage;
     close(STDIN_FILENO);
-    return act_refuse_login();
+    return personality()->refuse(REFUSAL_LOGIN);
 }

@@ -10,20 +10,48 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define ARGUMENTS_WORDS_MAX 8
+
 struct arguments {
-    const char *scenario;   /* --scenario=NAME as the first argument, or NULL */
-    const char *positional; /* the first positional word, or NULL */
-    char prompt[4096];      /* positionals joined by spaces */
+    const char *scenario;                   /* --scenario=NAME as the first argument, or NULL */
+    const char *words[ARGUMENTS_WORDS_MAX]; /* what is no option */
+    size_t words_count;
+    const char *positional; /* the first of them, or NULL */
+    char prompt[4096];      /* all of them, joined by spaces */
     const char *format;
     const char *model;
-    const char *mode;
+    const char *mode; /* of working, of permission or of approval */
     const char *workspace;
-    const char *resume;
+    const char *resume;      /* a chat to go on in */
+    const char *new_session; /* the id that a new chat shall have */
     const char *api_key;
-    bool is_print, is_partial, is_trusted, is_forced, wants_version, wants_models, wants_help;
+    const char *tools;   /* those that are allowed */
+    const char *sandbox; /* codex */
+    const char *agent;   /* opencode */
+    bool is_print, is_partial, is_trusted, is_forced, is_verbose, is_json, wants_version,
+        wants_models, wants_help;
 };
 
-/* Prints the refusal and exits 1 at what it does not know. */
-void arguments_parse(int argc, char **argv, struct arguments *ret_arguments);
+/* One option of a personality's command line. */
+enum option_value { NO_VALUE, NEEDS_VALUE, MAY_HAVE_VALUE };
+struct option_row {
+    const char *name; /* NULL ends the table */
+    const char *short_name;
+    enum option_value value;
+    size_t member; /* of struct arguments: const char * with a value, bool without */
+};
+#define OPTION_MEMBER(name) offsetof(struct arguments, name)
+#define OPTION_NOT_KEPT     ((size_t)-1)
+
+/* How it refuses: printf formats with one %s, and the exit status. */
+struct option_refusals {
+    const char *unknown;
+    const char *missing;
+    int status;
+};
+
+/* Prints the refusal and exits at what it does not know. */
+void arguments_parse(int argc, char **argv, const struct option_row *options,
+                     const struct option_refusals *refusals, struct arguments *ret_arguments);
 
 #endif

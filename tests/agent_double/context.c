@@ -61,13 +61,14 @@ static bool are_turns(const json_t *turns)
 
 static bool are_files(const json_t *files)
 {
-    static const char *const keys[] = { "name", "type", "path", NULL };
+    static const char *const keys[] = { "name", "type", "size", "path", NULL };
     size_t i;
     const json_t *file;
 
     json_array_foreach(files, i, file)
     {
         if (!has_only(file, keys) || !json_is_string(json_object_get(file, "name")) ||
+            !json_is_integer(json_object_get(file, "size")) ||
             !json_is_string(json_object_get(file, "path")))
             return false;
     }

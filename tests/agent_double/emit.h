@@ -1,8 +1,7 @@
 /*
- * emit.h - prints a turn as cursor-agent does, in each of its output formats: with partial
- * output every segment as deltas and once more whole, without it whole only.
+ * emit.h - prints a turn as the personality does: what an act says goes through its voice.
  *
- * Owns:    the text of the turn so far.
+ * Owns:    the text of the turn so far; the names of tools and their JSON are cursor's.
  * Threads: single-threaded program.
  */
 #ifndef DOUBLE_EMIT_H
@@ -11,12 +10,52 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/random.h"
 #include "tests/agent_double/arguments.h"
 
-/* Before anything else. The model is shown by its display name. */
+#define EMIT_ID_BYTES 80
+
+/* The turn so far, for voices. */
+struct emit_turn {
+    const struct arguments *arguments;
+    const char *prompt;
+    char session_id[EMIT_ID_BYTES]; /* of the chat */
+    char request_id[RANDOM_UUID_BYTES];
+    struct buf segment; /* since the last flush */
+    struct buf whole;   /* all segments, joined without a separator */
+    int64_t started_ms;
+    int model_calls;
+};
+
+/* How a personality says things. Texts are clean UTF-8; a NULL member says nothing. */
+struct voice {
+    void (*new_session_id)(char *id, size_t size); /* NULL: a UUID */
+    void (*init)(const struct emit_turn *turn);
+    void (*prompt)(const struct emit_turn *turn, const char *text);
+    void (*thinking)(const struct emit_turn *turn, const char *text);
+    void (*delta)(const struct emit_turn *turn, const char *text);
+    void (*segment)(const struct emit_turn *turn, const char *text, bool is_before_tool);
+    /* result NULL: it starts. Both are borrowed. */
+    void (*tool)(const struct emit_turn *turn, const char *id, const char *kind,
+                 json_t *arguments, json_t *result);
+    void (*connection)(const struct emit_turn *turn, const char *type, const char *subtype,
+                       int attempt);
+    void (*result)(const struct emit_turn *turn, bool is_error, const char *text);
+};
+
+/* For voices: prints one event and frees it. */
+void emit_line(json_t *event);
+
+/* The id of the chat that the turn belongs to. */
+const char *emit_session_id(void);
+
+/* Before anything else; once more when the prompt is known. */
 void emit_begin(const struct arguments *arguments, const char *prompt);
 
-void emit_init(void);   /* system/init */
+void emit_init(void);
 void emit_prompt(void); /* the echo of the user's message */
 void emit_thinking(const char *text);
 void emit_delta(const char *text);

@@ -1,5 +1,5 @@
 /*
- * A stand-in for cursor-agent: same command line, same output, no network and no model.
+ * A stand-in for coding agents: same command line, same output, no network and no model.
  * README.md lists what it can be told to do.
  */
 #include <stdio.h>
@@ -9,132 +9,17 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/random.h"
 #include "tests/agent_double/acts.h"
 #include "tests/agent_double/arguments.h"
+#include "tests/agent_double/chats.h"
 #include "tests/agent_double/emit.h"
+#include "tests/agent_double/history.h"
+#include "tests/agent_double/personality.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/scenario.h"
 #include "tests/agent_double/summary.h"
 
-#define VERSION_TEXT     "2026.10.01-e373342"
 #define PROMPT_MAX_BYTES ((size_t)16 * 1024 * 1024)
-
-static const char *const models[] = { "auto",       "composer-1", "gpt-5",
-                                      "gpt-5-high", "sonnet-4.5", "sonnet-4.5-thinking",
-                                      "opus-4.1" };
-
-static bool is_one_of(const char *value, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(list[i], value) == 0)
-            return true;
-    }
-    return false;
-}
-
-static const char *key_of(const struct arguments *arguments)
-{
-    const char *key = arguments->api_key;
-
-    if (!key)
-        key = getenv("CURSOR_API_KEY"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    if (!key || !key[0])
-        key = getenv("CURSOR_AUTH_TOKEN"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    return key ? key : "";
-}
-
-static int list_models(const struct arguments *arguments)
-{
-    if (strcmp(key_of(arguments), "bad") == 0)
-        return act_refuse_key();
-    if (!key_of(arguments)[0]) {
-        dprintf(STDERR_FILENO, "Error: Authentication required. Run 'agent login', pass "
-                               "--api-key/--auth-token, or set "
-                               "CURSOR_API_KEY/CURSOR_AUTH_TOKEN.\n");
-        return 1;
-    }
-    emit_raw_text("Available models\n\n");
-    for (size_t i = 0; i < ARRAY_LEN(models); i++)
-        dprintf(STDOUT_FILENO, "%s - %s%s\n", models[i], models[i], i ? "" : " (default)");
-    emit_raw_text("\nTip: use --model <id> to choose one.\n");
-    return 0;
-}
-
-/* The status of a subcommand, or -1 when the words are a prompt. */
-static int run_subcommand(const struct arguments *arguments)
-{
-    const char *word = arguments->positional ? arguments->positional : "";
-    char id[RANDOM_UUID_BYTES];
-
-    if (arguments->wants_version)
-        return dprintf(STDOUT_FILENO, VERSION_TEXT "\n") > 0 ? 0 : 1;
-    if (arguments->wants_help)
-        return dprintf(STDOUT_FILENO, "Usage: agent [options] [command] [prompt...]\n") > 0 ? 0
-                                                                                            : 1;
-    if (arguments->wants_models || (!arguments->is_print && strcmp(word, "models") == 0))
-        return list_models(arguments);
-    if (arguments->is_print)
-        return -1;
-    if (strcmp(word, "status") == 0 || strcmp(word, "whoami") == 0) {
-        emit_raw_text("Not logged in\n"); /* also with a key that works */
-        return 0;
-    }
-    if (strcmp(word, "about") == 0)
-        return dprintf(STDOUT_FILENO, "CLI Version  " VERSION_TEXT "\n") > 0 ? 0 : 1;
-    if (strcmp(word, "create-chat") == 0) {
-        random_uuid(id);
-        return dprintf(STDOUT_FILENO, "%s\n", id) > 0 ? 0 : 1;
-    }
-    if (strcmp(word, "mcp") == 0)
-        return dprintf(STDOUT_FILENO, "No MCP servers configured\n") > 0 ? 0 : 1;
-    if (strcmp(word, "ls") == 0) {
-        dprintf(STDERR_FILENO,
-                "ERROR Raw mode is not supported on the current process.stdin\n");
-        return 1;
-    }
-    return -1;
-}
-
-static bool is_uuid(const char *text)
-{
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-
-    if (strlen(text) != strlen(shape))
-        return false;
-    for (size_t i = 0; shape[i]; i++) {
-        if (shape[i] == '-' ? text[i] != '-' : !strchr("0123456789abcdefABCDEF", text[i]))
-            return false;
-    }
-    return true;
-}
-
-/* In the order of the original: login, trust, format, model. The status, or 0 to go on. */
-static int check(const struct arguments *arguments)
-{
-    static const char *const formats[] = { "text", "json", "stream-json" };
-    static const char *const modes[] = { "plan", "ask" };
-
-    if (!key_of(arguments)[0])
-        return act_refuse_login();
-    if (strcmp(key_of(arguments), "bad") == 0)
-        return act_refuse_key();
-    if (!arguments->is_trusted && !arguments->is_forced)
-        return act_refuse_trust();
-    if (arguments->format && !is_one_of(arguments->format, formats, ARRAY_LEN(formats)))
-        return dprintf(STDERR_FILENO, "error: invalid output format '%s'\n",
-                       arguments->format) > 0;
-    if (arguments->mode && !is_one_of(arguments->mode, modes, ARRAY_LEN(modes)))
-        return dprintf(STDERR_FILENO, "error: invalid mode '%s'\n", arguments->mode) > 0;
-    if (arguments->model && !is_one_of(arguments->model, models, ARRAY_LEN(models)))
-        return act_refuse_model(arguments->model);
-    if (arguments->resume && arguments->resume[0] && !is_uuid(arguments->resume))
-        return dprintf(STDERR_FILENO,
-                       "Failed to claim persistent session for chat \"%s\": "
-                       "Persistent-session chat ID must be a UUID\n",
-                       arguments->resume) > 0;
-    return 0;
-}
 
 /* True when the end of the input was seen. */
 static bool read_input(struct buf *input)
@@ -155,19 +40,56 @@ static void enter_workspace(const struct arguments *arguments)
     }
 }
 
+/* What the turn is about, and for a run with a chat its part of that. */
+static void open_chat(const char *prompt)
+{
+    struct history history;
+
+    history_read(prompt, &history);
+    chats_open(emit_session_id(), history.question);
+    history_deinit(&history);
+}
+
+/* Plays the act; the exit status. */
+static int run(const struct personality *self, const struct arguments *arguments,
+               const struct scenario *scenario, const struct act *act, struct buf *input)
+{
+    struct stage stage = { .scenario = scenario, .arguments = arguments };
+    AUTO_FREE char *both = NULL;
+    const char *resume = arguments->resume;
+    int status = resume && resume[0] && !chats_has(resume) ? self->refuse_chat(resume) : 0;
+
+    if (status != 0)
+        return status;
+    stage.prompt = buf_text(input);
+    if (arguments->positional && self->reads_stdin_too)
+        stage.prompt = both = xasprintf("%s\n%s", arguments->prompt, buf_text(input));
+    else if (arguments->positional)
+        stage.prompt = arguments->prompt;
+    if (!act->skips_prompt && stage.prompt[strspn(stage.prompt, " \t\r\n")] == '\0') {
+        dprintf(STDERR_FILENO, "Error: No prompt provided\n");
+        return 1;
+    }
+    if (summary_is_wanted(stage.prompt))
+        act = &act_summary;
+    emit_begin(arguments, stage.prompt);
+    open_chat(stage.prompt);
+    return act->play(&stage);
+}
+
 int main(int argc, char **argv)
 {
+    const struct personality *self = personality_choose(argv[0]);
     struct arguments arguments;
     struct scenario scenario;
     const struct act *act = NULL;
-    struct stage stage;
     struct buf input;
     bool has_eof = false;
     int status = 0;
 
-    arguments_parse(argc, argv, &arguments);
+    arguments_parse(argc, argv, self->options, self->refusals, &arguments);
     scenario_choose(argv[0], &arguments, &scenario);
-    status = run_subcommand(&arguments);
+    status = self->run_subcommand(&arguments);
     if (status >= 0)
         _exit(status);
     act = act_find(scenario.name);
@@ -177,25 +99,14 @@ int main(int argc, char **argv)
     }
     buf_init(&input, PROMPT_MAX_BYTES);
     enter_workspace(&arguments);
-    if (!act->skips_prompt && !arguments.positional)
+    if (!act->skips_prompt && (!arguments.positional || self->reads_stdin_too))
         has_eof = read_input(&input);
     record_start(&scenario, argc, argv, buf_text(&input), input.len, has_eof);
-    status = check(&arguments);
+    emit_begin(&arguments, "");
+    status = self->check(&arguments, argc, argv);
     if (status != 0)
         _exit(status);
-    if (!act->skips_prompt && !arguments.positional &&
-        strspn(buf_text(&input), " \t\r\n") == input.len) {
-        dprintf(STDERR_FILENO, "Error: No prompt provided\n");
-        _exit(1);
-    }
-    stage =
-        (struct stage){ .scenario = &scenario,
-                        .arguments = &arguments,
-                        .prompt = arguments.positional ? arguments.prompt : buf_text(&input) };
-    if (summary_is_wanted(stage.prompt))
-        act = &act_summary;
-    emit_begin(&arguments, stage.prompt);
-    status = act->play(&stage);
+    status = run(self, &arguments, &scenario, act, &input);
     /* The trap: words on the command line and an open stdin, and the process never ends. */
     if (arguments.positional && !act->skips_prompt)
         read_input(&input);

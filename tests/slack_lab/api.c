@@ -384,6 +384,8 @@ static const struct method *find_method(const char *name)
 
     if (!method)
         method = find_in(api_stream_methods, name);
+    if (!method)
+        method = find_in(api_files_methods, name);
     return method ? method : find_in(api_other_methods, name);
 }
 
@@ -571,6 +573,8 @@ static bool fail_before(struct request *request, struct call *call, const struct
     case FAULT_NONE:
     case FAULT_SLOW:
     case FAULT_GARBAGE:
+    case FAULT_CUT:
+    case FAULT_REDIRECT:
     case FAULT_HTTP_500_EXECUTED:
     case FAULT_DROP_EXECUTED:
         return false;

@@ -33,6 +33,7 @@ struct method {
 
 extern const struct method api_chat_methods[]; /* each ends with a NULL name */
 extern const struct method api_stream_methods[];
+extern const struct method api_files_methods[];
 extern const struct method api_other_methods[];
 
 void api_handle(struct request *request, const char *name);

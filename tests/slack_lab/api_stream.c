@@ -12,6 +12,7 @@
 
 #define MARKDOWN_MAX_CHARS 12000
 #define LOADING_MAX        10
+#define TASK_TEXT_MAX      256
 
 static const char *check_task(struct call *call, json_t *chunk)
 {
@@ -25,6 +26,10 @@ static const char *check_task(struct call *call, json_t *chunk)
         !json_is_string(json_object_get(chunk, "title")))
         return call_refuse(call, "invalid_chunks",
                            "[ERROR] task_update wants id, title and status");
+    if (utf8_length(json_string_value(json_object_get(chunk, "title")),
+                    json_string_length(json_object_get(chunk, "title"))) > TASK_TEXT_MAX)
+        return call_refuse(call, "invalid_chunks", "[ERROR] a title over %d characters",
+                           TASK_TEXT_MAX);
     return NULL;
 }
 
@@ -43,7 +48,7 @@ static const char *check_chunk(struct call *call, json_t *chunk)
                    ? NULL
                    : call_refuse(call, "invalid_chunks", "[ERROR] plan_update wants title");
     if (strcmp(type, "task_update") == 0)
-        return check_task(call, chunk);
+        return call->lab->settings.cards ? check_task(call, chunk) : "invalid_chunks";
     if (strcmp(type, "blocks") == 0)
         return call_check_blocks(call, json_object_get(chunk, "blocks"));
     return call_refuse(call, "invalid_chunks", "[ERROR] unknown chunk type %s", type);

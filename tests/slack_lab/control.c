@@ -10,6 +10,7 @@
 #include "tests/slack_lab/envelope.h"
 #include "tests/slack_lab/events.h"
 #include "tests/slack_lab/faults.h"
+#include "tests/slack_lab/files.h"
 #include "tests/slack_lab/journal.h"
 #include "tests/slack_lab/link.h"
 #include "tests/slack_lab/load.h"
@@ -88,6 +89,11 @@ static const char *say(struct control *control)
 
     struct message *message = world_add_message(world, channel, user, thread_ts);
 
+    const char *wrong =
+        files_attach(control->lab, message, json_object_get(control->in, "files"));
+
+    if (wrong)
+        return wrong;
     message_set_text(message, text);
     journal_add(control->lab->journal, "said",
                 json_pack("{s:s, s:s, s:s, s:s, s:s}", "user", user, "channel", channel->id,
@@ -442,6 +448,12 @@ static const char *violations(struct control *control)
     return NULL;
 }
 
+static const char *files(struct control *control)
+{
+    json_object_set_new(control->out, "files", files_json(control->lab));
+    return NULL;
+}
+
 static const char *load(struct control *control)
 {
     const char *wrong =
@@ -508,6 +520,7 @@ static const struct {
     { "channel", true, add_channel },
     { "messages", false, messages },
     { "statuses", false, statuses },
+    { "files", false, files },
     { "state", false, state },
     { "links", false, links },
     { "violations", false, violations },

@@ -55,6 +55,8 @@ static json_t *inner_message(struct lab *lab, const struct message *message)
     json_object_set_new(inner, "event_ts", json_string(message->ts));
     if (root)
         json_object_set_new(inner, "parent_user_id", json_string(root->user));
+    if (message->files)
+        json_object_set_new(inner, "subtype", json_string("file_share"));
     return inner;
 }
 

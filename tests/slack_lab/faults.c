@@ -36,6 +36,7 @@ static const struct {
     { "drop_executed", FAULT_DROP_EXECUTED },
     { "garbage_body", FAULT_GARBAGE },
     { "html_body", FAULT_HTML },
+    { "cut_body", FAULT_CUT },
 };
 
 struct faults *faults_new(void)
@@ -74,6 +75,11 @@ static bool read_kind(const char *name, struct fault *fault)
     if (strncmp(name, "error:", 6) == 0) {
         fault->kind = FAULT_ERROR;
         snprintf(fault->error, sizeof(fault->error), "%s", name + 6);
+        return true;
+    }
+    if (strncmp(name, "redirect:", 9) == 0) {
+        fault->kind = FAULT_REDIRECT;
+        snprintf(fault->url, sizeof(fault->url), "%s", name + 9);
         return true;
     }
     for (size_t i = 0; i < ARRAY_LEN(KINDS); i++) {

@@ -20,6 +20,8 @@ enum fault_kind {
     FAULT_GARBAGE,       /* carried out, answered with noise */
     FAULT_HTML,          /* not carried out, answered with a login page */
     FAULT_ERROR,         /* {"ok":false,"error":NAME} */
+    FAULT_CUT,           /* a download ends in the middle */
+    FAULT_REDIRECT,      /* a download is somewhere else */
 };
 
 struct fault {
@@ -27,6 +29,7 @@ struct fault {
     int64_t retry_after_s;
     int64_t slow_ms;
     char error[64];
+    char url[256];
 };
 
 struct faults;

@@ -6,6 +6,7 @@
  * link     Socket Mode: tickets, envelopes, acks, redelivery
  * events   what happens in the world, told as events
  * faults   misbehaving on command
+ * files    what people send and the app uploads
  * control  /lab/..., for tests and for the page
  * journal  everything that happened, in order
  *
@@ -36,6 +37,7 @@ struct world;
 struct links;
 struct envelopes;
 struct faults;
+struct files;
 struct load;
 struct requests;
 
@@ -57,6 +59,7 @@ struct settings {
     bool hello;               /* false: a new link is left without a word */
     bool echo;                /* tell the app about its own messages too */
     bool streams;             /* false: chat.*Stream answer unknown_method */
+    bool cards;               /* false: streams refuse task_update chunks */
     bool sessions;            /* false: agents.sessions.* answer feature_disabled */
     bool agent_surface;       /* direct messages come from the agent view */
     char mention_order[16];   /* random | mention | message: which copy goes first */
@@ -76,6 +79,7 @@ struct lab {
     struct links *links;
     struct envelopes *envelopes;
     struct faults *faults;
+    struct files *files;
     struct load *load;
     struct requests *requests;
 };

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "tests/slack_lab/envelope.h"
 #include "tests/slack_lab/faults.h"
+#include "tests/slack_lab/files.h"
 #include "tests/slack_lab/journal.h"
 #include "tests/slack_lab/lab.h"
 #include "tests/slack_lab/link.h"
@@ -96,6 +97,7 @@ static void build(struct lab *lab)
     lab->links = links_new(lab);
     lab->envelopes = envelopes_new(lab);
     lab->faults = faults_new();
+    lab->files = files_new();
     lab->load = load_new(lab);
     lab->requests = requests_new();
 }
@@ -106,6 +108,7 @@ static void tear_down(struct lab *lab)
         lws_context_destroy(lab->lws); /* closes links and requests, which use the rest */
     requests_free(lab->requests);
     load_free(lab->load);
+    files_free(lab->files);
     faults_free(lab->faults);
     envelopes_free(lab->envelopes);
     links_free(lab->links);

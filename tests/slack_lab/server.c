@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "tests/slack_lab/api.h"
 #include "tests/slack_lab/control.h"
+#include "tests/slack_lab/files.h"
 #include "tests/slack_lab/link.h"
 #include "tests/slack_lab/load.h"
 #include "tests/slack_lab/page.h"
@@ -52,6 +53,10 @@ static const char *status_text(int status)
     switch (status) {
     case 200:
         return "OK";
+    case 302:
+        return "Found";
+    case 403:
+        return "Forbidden";
     case 400:
         return "Bad Request";
     case 404:
@@ -144,6 +149,12 @@ static void route(struct request *request)
         api_handle(request, request->path + strlen("/api/"));
     else if (has_prefix(request->path, "/lab/"))
         control_handle(request, request->path + strlen("/lab/"));
+    else if (has_prefix(request->path, "/files-pri/"))
+        files_serve(request, request->path + strlen("/files-pri/"));
+    else if (has_prefix(request->path, "/files/"))
+        files_show(request, request->path + strlen("/files/"));
+    else if (has_prefix(request->path, "/upload/"))
+        files_take(request, request->path + strlen("/upload/"));
     else if (has_prefix(request->path, "/response/"))
         control_take_response(request);
     else if (strcmp(request->path, "/") == 0)
@@ -188,6 +199,10 @@ static int on_http_writable(struct lws *wsi, struct session *session)
     size_t len = request->response.len - LWS_PRE;
     unsigned char *bytes = (unsigned char *)request->response.data + LWS_PRE;
 
+    if (request->is_cut) {
+        lws_write(wsi, bytes, len - len / 4, LWS_WRITE_HTTP);
+        return -1;
+    }
     if (lws_write(wsi, bytes, len, LWS_WRITE_HTTP_FINAL) < 0)
         return -1;
     request_free(request);

@@ -27,6 +27,7 @@ struct request {
 
     bool answered;
     bool drop;           /* cut the connection instead of answering */
+    bool is_cut;         /* ... in the middle of the answer */
     int64_t due_us;      /* when the answer may leave; 0: at once */
     struct buf response; /* with LWS_PRE bytes in front */
 

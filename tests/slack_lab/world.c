@@ -31,6 +31,7 @@ static void message_free(struct message *message)
     json_decref(message->blocks);
     json_decref(message->chunks);
     json_decref(message->metadata);
+    json_decref(message->files);
     json_decref(message->reactions);
     free(message);
 }
@@ -310,6 +311,8 @@ json_t *message_json(const struct message *message, bool with_metadata)
                             json_pack("{s:s, s:s}", "user", message->user, "ts", message->ts));
     if (with_metadata && message->metadata)
         json_object_set(json, "metadata", message->metadata);
+    if (message->files)
+        json_object_set(json, "files", message->files);
     if (message->is_app)
         add_app_fields(message, json);
     return json;

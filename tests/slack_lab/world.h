@@ -69,6 +69,7 @@ struct message {
     json_t *blocks; /* NULL or an array */
     json_t *chunks; /* task and plan chunks of a stream: NULL or an array */
     json_t *metadata;
+    json_t *files;     /* NULL or an array */
     json_t *reactions; /* array of {"name":..,"users":[..]} */
     enum stream_state stream;
     int64_t stream_started_us;

@@ -87,13 +87,25 @@ static inline struct peer_message *peer_find_locked(struct slack_peer *peer, con
     return NULL;
 }
 
-static inline const char *peer_content(const json_t *body)
+/* What a body adds to its message: text, and "[id status title]" for each card of a stream. */
+static inline void peer_append_content(struct buf *out, const json_t *body)
 {
     const json_t *blocks = json_object_get(body, "blocks");
+    const json_t *chunk;
+    size_t i;
 
     if (json_is_array(blocks))
-        return peer_text(json_array_get(blocks, 0), "text");
-    return peer_text(body, "markdown_text");
+        buf_append_text(out, peer_text(json_array_get(blocks, 0), "text"));
+    else
+        buf_append_text(out, peer_text(body, "markdown_text"));
+    json_array_foreach(json_object_get(body, "chunks"), i, chunk)
+    {
+        if (strcmp(peer_text(chunk, "type"), "task_update") == 0)
+            buf_printf(out, "[%s %s %s]", peer_text(chunk, "id"), peer_text(chunk, "status"),
+                       peer_text(chunk, "title"));
+        else
+            buf_append_text(out, peer_text(chunk, "text"));
+    }
 }
 
 static inline const char *peer_new_locked(struct slack_peer *peer, const json_t *body,
@@ -107,7 +119,7 @@ static inline const char *peer_new_locked(struct slack_peer *peer, const json_t 
              peer_text(body, "thread_ts"));
     snprintf(message->key, sizeof(message->key), "%s", peer_text(payload, "key"));
     buf_init(&message->text, 1 << 20);
-    buf_append_text(&message->text, peer_content(body));
+    peer_append_content(&message->text, body);
     message->is_stream = is_stream;
     return message->ts;
 }
@@ -138,7 +150,7 @@ static inline const char *peer_execute_locked(struct slack_peer *peer, const cha
         message->is_deleted = true;
     if (strcmp(method, "chat.stopStream") == 0)
         message->is_stream = false;
-    buf_append_text(&message->text, peer_content(body));
+    peer_append_content(&message->text, body);
     return NULL;
 }
 

@@ -30,6 +30,13 @@
     "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":"    \
     "\"all\",\"usage\":{\"inputTokens\":5,\"outputTokens\":6,\"cacheReadTokens\":7," \
     "\"cacheWriteTokens\":8}}\n"
+#define RETRY                                                                \
+    "{\"type\":\"connection\",\"subtype\":\"reconnecting\",\"attempt\":1}\n" \
+    "{\"type\":\"retry\",\"subtype\":\"starting\",\"attempt\":1,\"is_resume\":true}\n"
+#define QUERY(answer)                                                                  \
+    "{\"type\":\"interaction_query\",\"subtype\":\"response\",\"query_type\":"         \
+    "\"shellRequestQuery\",\"response\":{\"id\":0,\"shellRequestResponse\":{\"" answer \
+    "\":{}}}}\n"
 #define TOOL STARTED("readToolCall", "{\"path\":\"/x/a.txt\"}")
 
 /* Every event in one line: texts as they are, "/" a segment, "[..]" a tool. */
@@ -118,6 +125,19 @@ static const struct {
     { INIT "{\"type\":\"assistant\",\"type\":\"thinking\"}\n{\"type\":\"new\",\"n\":"
            "[9007199254740993,123456789012345678901234567890,1e400]}\n" DELTA("a"),
       "<Auto>a", "double keys, numbers without end" },
+    { INIT DELTA("It ") DELTA("is ") RETRY DELTA("It") DELTA(" is so.") FINAL("It is so."),
+      "<Auto>It is so.", "a retry says it once more" },
+    { INIT DELTA("It ") RETRY DELTA("is so.") FINAL("It is so."), "<Auto>It is so.",
+      "a retry goes on" },
+    { INIT DELTA("Is it") RETRY DELTA("Is ") DELTA("not") FINAL("Is not"), "<Auto>Is it/Is not",
+      "a retry says something else" },
+    { INIT DELTA("ha") RETRY DELTA("ha") FINAL("haha"), "<Auto>haha",
+      "what was swallowed comes with the flush" },
+    { INIT QUERY("approved"), "<Auto>", "a question that was answered with yes" },
+    { INIT QUERY("rejected") RESULT, "<Auto>deniedall", "and one with no" },
+    { INIT QUERY("rejected") DONE("shellToolCall", "{}", "{\"rejected\":{}}") RESULT,
+      "<Auto>denied]all", "the tool says so too: told once" },
+    { INIT QUERY("rejected") QUERY("rejected") RESULT, "<Auto>denieddeniedall", "two of them" },
 };
 
 static void streams_mean_the_same_wherever_they_are_cut(void **state)
@@ -327,7 +347,7 @@ static void error_output_is_classified(void **state)
         { "error: unknown option '--x'", AGENT_BAD_OPTION },
         { "You've hit your usage limit {\"x\":\"[resource_exhausted]\"}", AGENT_USAGE_LIMIT },
         { "RetriableError: [resource_exhausted]", AGENT_OVERLOADED },
-        { "ENOENT: rename 'cli-config.json.tmp'", AGENT_OVERLOADED },
+        { "ENOENT: rename 'cli-config.json.tmp'", AGENT_CONFIG_RACE },
         { "Segmentation fault", AGENT_NO_RESULT },
         { "", AGENT_NO_RESULT },
     };

@@ -114,6 +114,204 @@ static void check_arg(struct fixture *f, const char *method, unsigned n, const c
     CHECK_TEXT(peer_text(body, name), want, method);
 }
 
+/* ---- cards ---- */
+
+static void step(struct fixture *f, unsigned number, const char *title,
+                 enum slack_task_state state)
+{
+    slack_reply_set_task(f->reply, number, title, state);
+}
+
+static void steps_are_cards_in_their_place_between_the_text(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "First.");
+    run_for(&f, 3000);
+    say(&f, " I look.");
+    step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+    slack_reply_set_status(f.reply, "is reading a.c", f.now_ms);
+    say(&f, "Behind it. ");
+    run_for(&f, 3000);
+    check_seen(&f, "(open)First. I look.[t1 in_progress Reading a.c]Behind it. ",
+               "a card stands behind what was said before it");
+    step(&f, 1, "Reading a.c (15 s)", SLACK_TASK_RUNNING);
+    run_for(&f, 3000);
+    step(&f, 1, "Reading a.c (15 s)", SLACK_TASK_RUNNING);
+    run_for(&f, 3000);
+    step(&f, 1, "Reading a.c", SLACK_TASK_DONE);
+    step(&f, 2, "Running <!channel>", SLACK_TASK_RUNNING);
+    step(&f, 2, "Running <!channel>", SLACK_TASK_FAILED);
+    say(&f, "End.");
+    end(&f, "");
+    check_seen(&f,
+               "First. I look.[t1 in_progress Reading a.c]Behind it. "
+               "[t1 in_progress Reading a.c (15 s)]End.[t1 complete Reading a.c]",
+               "the same once; a card that was never shown is not needed any more");
+    CHECK_INT(peer_count(f.peer, "assistant.threads.setStatus"), 0, "cards say it");
+    tear_down(&f);
+}
+
+static void titles_of_cards_can_neither_notify_nor_break_a_line(void **state)
+{
+    struct fixture f;
+    AUTO_FREE char *seen = NULL;
+    char title[400];
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "First.");
+    run_for(&f, 3000);
+    step(&f, 1, "Running <!channel>\nnow", SLACK_TASK_RUNNING);
+    memset(title, 'x', sizeof(title));
+    title[sizeof(title) - 1] = '\0';
+    step(&f, 2, title, SLACK_TASK_RUNNING);
+    run_for(&f, 3000);
+    seen = peer_transcript(f.peer, "|");
+    CHECK_INT(strstr(seen, "<!channel>") == NULL, 1, seen);
+    CHECK_INT(strchr(seen, '\n') == NULL, 1, seen);
+    CHECK_INT(strlen(seen) < 250, 1, seen);
+    end(&f, "");
+    tear_down(&f);
+}
+
+static void a_card_that_still_runs_ends_with_its_message(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "First.");
+    run_for(&f, 3000);
+    step(&f, 1, "Running a command", SLACK_TASK_RUNNING);
+    step(&f, 2, "Reading a.c", SLACK_TASK_RUNNING);
+    run_for(&f, 3000);
+    step(&f, 2, "Reading a.c", SLACK_TASK_FAILED);
+    run_for(&f, 240000); /* Slack would let the stream die */
+    check_seen(&f,
+               "First.[t1 in_progress Running a command][t2 in_progress Reading a.c]"
+               "[t2 error Reading a.c][t1 complete Running a command]",
+               "closed before that");
+    slack_reply_set_status(f.reply, "is running a command", f.now_ms);
+    run_for(&f, 3000);
+    CHECK_INT(peer_count(f.peer, "assistant.threads.setStatus"), 1, "the status line again");
+    say(&f, "Second.");
+    run_for(&f, 3000);
+    end(&f, "");
+    check_seen(&f,
+               "First.[t1 in_progress Running a command][t2 in_progress Reading a.c]"
+               "[t2 error Reading a.c][t1 complete Running a command]|"
+               "Second.[t1 in_progress Running a command][t1 error Running a command]",
+               "and begins anew in the next one");
+    tear_down(&f);
+}
+
+static void no_card_tears_a_code_fence_apart(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "```c\nint x;\n");
+    run_for(&f, 3000);
+    step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+    run_for(&f, 5000);
+    check_seen(&f, "(open)```c\nint x;\n", "it waits");
+    say(&f, "```\n");
+    run_for(&f, 3000);
+    check_seen(&f, "(open)```c\nint x;\n```\n[t1 in_progress Reading a.c]",
+               "until it is closed");
+    end(&f, "");
+    tear_down(&f);
+}
+
+static void a_slack_without_cards_is_asked_once_and_gets_the_status_line(void **state)
+{
+    static const char *const refusals[] = { REFUSED("invalid_chunks"),
+                                            REFUSED("invalid_arguments") };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+        struct fixture f;
+
+        set_up(&f, SLACK_REPLY_AUTO, "1.1");
+        say(&f, "First.");
+        run_for(&f, 3000);
+        peer_refuse(f.peer, "chat.appendStream", refusals[i]);
+        say(&f, " Look.");
+        step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+        slack_reply_set_status(f.reply, "is reading a.c", f.now_ms);
+        run_for(&f, 3000);
+        check_seen(&f, "(open)First. Look.", "the text is not lost");
+        check_arg(&f, "assistant.threads.setStatus", 0, "status", "is reading a.c");
+        end(&f, "");
+        make_reply(&f, SLACK_REPLY_AUTO, "1.1");
+        say(&f, "Another.");
+        run_for(&f, 3000);
+        step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+        run_for(&f, 3000);
+        end(&f, "");
+        check_seen(&f, "First. Look.|Another.", "and remembered");
+        tear_down(&f);
+    }
+}
+
+static void cards_never_fill_a_message(void **state)
+{
+    struct fixture f;
+    AUTO_FREE char *seen = NULL;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "First.");
+    run_for(&f, 3000);
+    for (unsigned i = 1; i <= 180; i++) {
+        char title[64];
+
+        snprintf(title, sizeof(title), "Reading file number %u", i);
+        step(&f, i, title, SLACK_TASK_RUNNING);
+        run_for(&f, 500);
+        step(&f, i, title, SLACK_TASK_DONE);
+        run_for(&f, 500);
+    }
+    slack_reply_set_status(f.reply, "is reading one more", f.now_ms);
+    run_for(&f, 3000);
+    CHECK_INT(peer_count(f.peer, "chat.startStream"), 1, "one message");
+    CHECK_INT(peer_count(f.peer, "assistant.threads.setStatus") > 0, 1, "the status goes on");
+    seen = peer_transcript(f.peer, "|");
+    CHECK_INT(strlen(seen) < 4000, 1, "bounded");
+    end(&f, "");
+    tear_down(&f);
+}
+
+static void an_edited_message_has_the_status_as_its_last_line(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_EDIT, "1.1");
+    slack_reply_begin(f.reply, f.now_ms);
+    slack_reply_set_status(f.reply, "is thinking...", f.now_ms);
+    run_for(&f, 3000);
+    check_seen(&f, "", "Slack's own status line while nothing is said");
+    check_arg(&f, "assistant.threads.setStatus", 0, "status", "is thinking...");
+    say(&f, "One.");
+    run_for(&f, 4000);
+    step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+    slack_reply_set_status(f.reply, "is reading a.c (15 s)", f.now_ms);
+    run_for(&f, 4000);
+    check_seen(&f, "One.\n\n_is reading a.c (15 s)_", "its last line");
+    CHECK_INT(peer_count(f.peer, "assistant.threads.setStatus"), 1, "and there alone");
+    say(&f, " Two.");
+    run_for(&f, 4000);
+    check_seen(&f, "One. Two.", "text takes it away");
+    end(&f, "_note_");
+    check_seen(&f, "One. Two.\n\n_note_", "");
+    tear_down(&f);
+}
+
 /* ---- streaming ---- */
 
 static void a_stream_shows_status_then_text_then_closes(void **state)
@@ -965,6 +1163,13 @@ static int start_http(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(steps_are_cards_in_their_place_between_the_text),
+        TEST(titles_of_cards_can_neither_notify_nor_break_a_line),
+        TEST(a_card_that_still_runs_ends_with_its_message),
+        TEST(no_card_tears_a_code_fence_apart),
+        TEST(a_slack_without_cards_is_asked_once_and_gets_the_status_line),
+        TEST(cards_never_fill_a_message),
+        TEST(an_edited_message_has_the_status_as_its_last_line),
         TEST(a_stream_shows_status_then_text_then_closes),
         TEST(appends_are_coalesced_to_one_a_second),
         TEST(an_append_that_had_to_wait_keeps_its_second_to_the_next),
