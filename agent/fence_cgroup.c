@@ -108,13 +108,33 @@ struct mount {
     char options[256];
 };
 
+/* The word of a line at `index`, from 0 on; false when there is none or no room for it. */
+static bool take_word(const char *line, size_t index, char *out, size_t size)
+{
+    size_t len = 0;
+
+    for (; index > 0; index--) {
+        line = strchr(line, ' ');
+        if (!line)
+            return false;
+        line++;
+    }
+    len = strcspn(line, " ");
+    if (len == 0 || len >= size)
+        return false;
+    memcpy(out, line, len);
+    out[len] = '\0';
+    return true;
+}
+
 static bool parse_mount(const char *line, struct mount *ret_mount)
 {
     const char *behind = strstr(line, " - ");
 
-    return behind &&
-           sscanf(line, "%*s %*s %*s %1023s %1023s", ret_mount->root, ret_mount->point) == 2 &&
-           sscanf(behind, " - %31s %*s %255s", ret_mount->type, ret_mount->options) == 2;
+    return behind && take_word(line, 3, ret_mount->root, sizeof(ret_mount->root)) &&
+           take_word(line, 4, ret_mount->point, sizeof(ret_mount->point)) &&
+           take_word(behind + 3, 0, ret_mount->type, sizeof(ret_mount->type)) &&
+           take_word(behind + 3, 2, ret_mount->options, sizeof(ret_mount->options));
 }
 
 static void add_tree(struct fence_cgroups *cgroups, const struct mount *mount,
