@@ -62,6 +62,43 @@ static void answers_in_a_thread_only_when_it_is_in_it(void **state)
     lab_remove(&lab);
 }
 
+static void a_fuller_copy_completes_what_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ts;
+        enum ledger_state state;
+        const char *want;
+        const char *because;
+    } cases[] = {
+        { "5.1", LEDGER_RECEIVED, "{\"files\":[1]}", "its turn comes" },
+        { "5.2", LEDGER_RUNNING, "{\"files\":[1]}", "its turn has begun" },
+        { "5.3", LEDGER_DONE, "{}", "it is over" },
+        { "5.4", LEDGER_CANCELLED, "{}", "nobody asks any more" },
+    };
+    struct lab lab;
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t id = lab_record_new(&lab, "", cases[i].ts);
+        struct ledger_entry *entry = NULL;
+
+        if (cases[i].state == LEDGER_RUNNING)
+            assert_int_equal(memory_mark_running(lab.memory, &id, 1, "run", NULL), 0);
+        else if (cases[i].state != LEDGER_RECEIVED)
+            assert_int_equal(memory_mark_messages(lab.memory, &id, 1, cases[i].state, NULL), 0);
+        CHECK_INT(lab_record_fuller(&lab, lab_entry("", cases[i].ts, ""), "{\"files\":[1]}"),
+                  LEDGER_DUPLICATE, cases[i].because);
+        assert_int_equal(memory_find_message(lab.memory, id, &entry, NULL), 0);
+        CHECK_TEXT(entry->attributes, cases[i].want, cases[i].because);
+        ledger_entry_free(entry);
+    }
+    CHECK_INT(lab_record_fuller(&lab, lab_entry("", "6.0", ""), "{\"files\":[2]}"), LEDGER_NEW,
+              "the first copy, complete");
+    lab_remove(&lab);
+}
+
 static void gives_back_what_it_was_given(void **state)
 {
     (void)state;
@@ -256,6 +293,6 @@ static void forgets_finished_messages_after_two_days(void **state)
 
 TEST_MAIN(TEST(knows_a_message_by_event_and_by_place),
           TEST(answers_in_a_thread_only_when_it_is_in_it), TEST(gives_back_what_it_was_given),
-          TEST(follows_a_message_through_its_states),
+          TEST(a_fuller_copy_completes_what_waits), TEST(follows_a_message_through_its_states),
           TEST(another_run_goes_on_with_the_same_answer), TEST(refuses_an_unknown_id_alone),
           TEST(forgets_finished_messages_after_two_days))
