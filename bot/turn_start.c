@@ -145,6 +145,7 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .branch = progress->worktree.branch,
         .files = progress->files.inbox,
         .files_count = progress->files.inbox_count,
         .outbox = turn->web ? progress->files.outbox : NULL,
@@ -270,6 +271,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     progress->has_new_run = false;
     if (turn_files_fetch(turn, progress) < 0)
         return err_set(err, ERR_TEMP, "the daemon stops");
+    if (turn_open_worktree(turn, progress, err) < 0)
+        return -1;
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     if (turn_chat_begin(turn, progress, &settings, err) < 0)
         return -1;
@@ -280,7 +283,7 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     spec.env_names = env_names;
     spec.mode = settings.mode;
     spec.model = settings.model;
-    spec.workspace = settings.workspace;
+    spec.workspace = progress->worktree.path ? progress->worktree.path : settings.workspace;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
     if (!progress->is_follower &&

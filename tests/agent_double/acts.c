@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/acts_write.h"
 #include "tests/agent_double/chats.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
@@ -669,6 +670,7 @@ static const struct act acts[] = {
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
+    { "write", false, play_write },
     { "gate", false, play_gate },
     { "markup", false, play_markup },
     { "tools", false, play_tools },

@@ -232,6 +232,7 @@ static void rules_go_around_what_is_hidden(void **state)
     }
     fence_rules_deinit(&rules);
     (void)links;
+    (void)program;
     (void)login;
 }
 
