@@ -231,6 +231,7 @@ static int begin_run(const struct turn *turn, struct turn_progress *progress, st
 {
     AUTO_FD int hold = agent_sweep_hold(turn->runs_dir);
 
+    (void)hold; /* only held */
     agent_run_new_id(progress->run_id);
     if (run_dir_make(turn->runs_dir, progress->run_id, err) < 0 ||
         turn_save_shown(turn, progress, err) < 0 ||
