@@ -156,8 +156,7 @@ static void read_assistant(struct claude_state *state, struct agent_stream *stre
             buf_append(&text, json_string_value(value), json_string_length(value));
     }
     if (is_error) { /* not the model's words: the program's own */
-        kit_note_error(stream, kit_text(root, "error"));
-        kit_note_error(stream, buf_text(&text));
+        kit_note_error(stream, kit_text(root, "error"), buf_text(&text));
         return;
     }
     had_boundary = state->answer.has_boundary;
@@ -227,11 +226,11 @@ static void read_result(struct claude_state *state, struct agent_stream *stream,
     summary->is_error = json_is_true(json_object_get(root, "is_error")) ||
                         (kit_text(root, "subtype")[0] && !kit_says(root, "subtype", "success"));
     if (summary->is_error) {
-        if (!kit_says(root, "subtype", "success"))
-            kit_note_error(stream, kit_text(root, "subtype"));
-        if (json_is_string(json_array_get(errors, 0)))
-            kit_note_error(stream, json_string_value(json_array_get(errors, 0)));
-        kit_note_error(stream, kit_text(root, "result"));
+        const char *first = json_string_value(json_array_get(errors, 0));
+
+        kit_note_error(stream,
+                       kit_says(root, "subtype", "success") ? "" : kit_text(root, "subtype"),
+                       first ? first : kit_text(root, "result"));
     } else if (!summary->has_text && json_is_string(text)) {
         kit_answer_add(&state->answer, stream, json_string_value(text),
                        json_string_length(text));

@@ -147,7 +147,7 @@ static void read_item(struct codex_state *state, struct agent_stream *stream,
     if (kit_says(item, "type", "agent_message"))
         read_message(state, stream, item, strcmp(event, "item.completed") == 0);
     else if (kit_says(item, "type", "error"))
-        kit_note_error(stream, kit_text(item, "message"));
+        kit_note_error(stream, "", kit_text(item, "message"));
     else if (is_tool(kit_text(item, "type")))
         read_tool(state, stream, item, event);
     /* reasoning and what is not known yet: signs of life */
@@ -171,7 +171,7 @@ static void fail_turn(struct agent_stream *stream, const json_t *root)
 
     summary->has_result = true;
     summary->is_error = true;
-    kit_note_error(stream, kit_text(json_object_get(root, "error"), "message"));
+    kit_note_error(stream, "", kit_text(json_object_get(root, "error"), "message"));
 }
 
 static void read_line(void *opaque, struct agent_stream *stream, const char *line, size_t len)
@@ -191,7 +191,7 @@ static void read_line(void *opaque, struct agent_stream *stream, const char *lin
     else if (strcmp(type, "turn.failed") == 0)
         fail_turn(stream, root);
     else if (strcmp(type, "error") == 0)
-        kit_note_error(stream, kit_text(root, "message")); /* also "reconnecting 1/5" */
+        kit_note_error(stream, "", kit_text(root, "message")); /* also "reconnecting 1/5" */
 }
 
 static const char *const login_check[] = { "login", "status", NULL };

@@ -243,7 +243,7 @@ static void read_result(struct cursor_state *state, struct agent_stream *stream,
     summary->cache_read_tokens = kit_count(usage, "cacheReadTokens");
     summary->cache_write_tokens = kit_count(usage, "cacheWriteTokens");
     if (summary->is_error)
-        kit_note_error(stream, kit_text(root, "result"));
+        kit_note_error(stream, "", kit_text(root, "result"));
     else if (!summary->has_text && json_is_string(text))
         kit_answer_add(&state->answer, stream, json_string_value(text),
                        json_string_length(text));

@@ -117,7 +117,7 @@ static void read_result(struct agent_stream *stream, const json_t *root)
     summary->input_tokens = kit_count(stats, "input_tokens");
     summary->output_tokens = kit_count(stats, "output_tokens");
     summary->cache_read_tokens = kit_count(stats, "cached");
-    kit_note_error(stream, kit_text(json_object_get(root, "error"), "message"));
+    kit_note_error(stream, "", kit_text(json_object_get(root, "error"), "message"));
 }
 
 static void read_line(void *opaque, struct agent_stream *stream, const char *line, size_t len)
@@ -136,7 +136,7 @@ static void read_line(void *opaque, struct agent_stream *stream, const char *lin
     else if (kit_says(root, "type", "tool_result"))
         read_tool_result(state, stream, root);
     else if (kit_says(root, "type", "error"))
-        kit_note_error(stream, kit_text(root, "message")); /* also warnings */
+        kit_note_error(stream, "", kit_text(root, "message")); /* also warnings */
     else if (kit_says(root, "type", "result"))
         read_result(stream, root);
 }

@@ -85,11 +85,12 @@ void kit_note_chat(struct agent_stream *stream, const char *chat_id)
         memcpy(summary->chat_id, chat_id, strlen(chat_id) + 1);
 }
 
-void kit_note_error(struct agent_stream *stream, const char *text)
+void kit_note_error(struct agent_stream *stream, const char *name, const char *text)
 {
     struct agent_summary *summary = agent_stream_summary(stream);
+    AUTO_FREE char *both = xasprintf("%s%s%s", name, name[0] && text[0] ? ": " : "", text);
     AUTO_FREE char *clean =
-        utf8_clean_copy(text, strlen(text), sizeof(summary->error_text) - 1);
+        utf8_clean_copy(both, strlen(both), sizeof(summary->error_text) - 1);
 
     if (clean[0])
         memcpy(summary->error_text, clean, strlen(clean) + 1);

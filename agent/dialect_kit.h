@@ -39,9 +39,9 @@ void kit_start(struct agent_stream *stream, const char *model);
 /* Notes the agent's own id of the chat, the first one that may stand on a command line. */
 void kit_note_chat(struct agent_stream *stream, const char *chat_id);
 
-/* What the agent says went wrong, cut to the summary's room; the last one that says anything
- * stays. */
-void kit_note_error(struct agent_stream *stream, const char *text);
+/* What the agent says went wrong, "name: text" or the one that there is, cut to the summary's
+ * room; the last one that says anything stays. */
+void kit_note_error(struct agent_stream *stream, const char *name, const char *text);
 
 /* --- text --------------------------------------------------------------------------------- */
 

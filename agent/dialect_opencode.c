@@ -132,8 +132,8 @@ static void finish_step(struct agent_summary *summary, const json_t *part)
 static void read_error(struct agent_stream *stream, const json_t *error)
 {
     agent_stream_summary(stream)->is_error = true;
-    kit_note_error(stream, kit_text(error, "name"));
-    kit_note_error(stream, kit_text(json_object_get(error, "data"), "message"));
+    kit_note_error(stream, kit_text(error, "name"),
+                   kit_text(json_object_get(error, "data"), "message"));
 }
 
 static void read_line(void *opaque, struct agent_stream *stream, const char *line, size_t len)

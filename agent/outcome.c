@@ -94,8 +94,9 @@ static const char *const sentences[] = {
     [AGENT_USAGE_LIMIT] = "The agent's account has reached its usage limit. Please tell the "
                           "administrator of this bot.",
     [AGENT_OVERLOADED] = "The agent is overloaded at the moment. Please try again in a minute.",
-    [AGENT_CONFIG_RACE] = "The agent stumbled over another one that started at the same moment. "
-                          "Please try again.",
+    [AGENT_CONFIG_RACE] =
+        "The agent stumbled over another one that started at the same moment. "
+        "Please try again.",
     [AGENT_CHAT_GONE] = "The agent does not find its notes of this conversation. Please try "
                         "again.",
     [AGENT_REPORTED_ERROR] = "The agent reported an error. Please try again.",

@@ -60,7 +60,7 @@ static bool has_ended_in_order(struct agent_run *run)
         return false;
     if (run->is_child)
         return run->status.si_code == CLD_EXITED;
-    return run->has_exit || has_launch_error(run);
+    return run->has_exit ? run->how.is_over : has_launch_error(run);
 }
 
 /* The pid as long as it names its group and nothing else, else 0: by mark only. */

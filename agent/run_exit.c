@@ -41,16 +41,20 @@ void run_exit_write(const char *run_dir, int reserved_fd, const struct run_exit 
     AUTO_FREE char *path = xasprintf("%s/%s", run_dir, AGENT_FILE_EXIT);
     AUTO_FREE char *temporary = xasprintf("%s.tmp", path);
     char text[EXIT_BYTES];
-    int len = snprintf(text, sizeof(text),
-                       "{\"version\":1,\"has_status\":%s,\"code\":%d,\"status\":%d,"
-                       "\"by\":\"%s\",\"left\":%zu,\"duration_ms\":%" PRId64 "}",
-                       how->has_status ? "true" : "false", how->code, how->status,
-                       by_names[how->by], how->left, how->duration_ms);
+    size_t len = (size_t)snprintf(
+        text, sizeof(text),
+        "{\"version\":1,\"has_status\":%s,\"code\":%d,\"status\":%d,\"by\":\"%s\","
+        "\"is_over\":%s,\"left\":%zu,\"duration_ms\":%" PRId64 "}",
+        how->has_status ? "true" : "false", how->code, how->status, by_names[how->by],
+        how->is_over ? "true" : "false", how->left, how->duration_ms);
 
-    if (reserved_fd < 0)
-        agent_meta_write_file(run_dir, AGENT_FILE_EXIT, text, (size_t)len, NULL);
-    else if (pwrite(reserved_fd, text, (size_t)len, 0) == (ssize_t)len)
-        rename(temporary, path);
+    if (reserved_fd < 0) {
+        agent_meta_write_file(run_dir, AGENT_FILE_EXIT, text, len, NULL);
+        return;
+    }
+    memset(text + len, ' ', sizeof(text) - len); /* over what an earlier one wrote */
+    if (pwrite(reserved_fd, text, sizeof(text), 0) == (ssize_t)sizeof(text))
+        rename(temporary, path); /* not there the second time, when it has its name already */
 }
 
 static bool read_small(const char *run_dir, const char *name, struct buf *out)
@@ -68,16 +72,18 @@ bool run_exit_read(const char *run_dir, struct run_exit *ret_how)
     struct run_exit how = { 0 };
     const char *by = NULL;
     json_int_t left = 0, duration_ms = 0;
-    int has_status = 0;
+    int has_status = 0, is_over = 0;
 
     if (!read_small(run_dir, AGENT_FILE_EXIT, &bytes))
         return false;
     root = json_loadb(buf_text(&bytes), bytes.len, 0, NULL);
-    if (!root || json_unpack(root, "{s:b, s:i, s:i, s:s, s?:I, s?:I}", "has_status",
-                             &has_status, "code", &how.code, "status", &how.status, "by", &by,
-                             "left", &left, "duration_ms", &duration_ms) != 0)
+    if (!root ||
+        json_unpack(root, "{s:b, s:i, s:i, s:s, s:b, s:I, s:I}", "has_status", &has_status,
+                    "code", &how.code, "status", &how.status, "by", &by, "is_over", &is_over,
+                    "left", &left, "duration_ms", &duration_ms) != 0)
         return false;
     how.has_status = has_status;
+    how.is_over = is_over;
     how.left = (size_t)left;
     how.duration_ms = duration_ms;
     for (size_t i = 0; i < ARRAY_LEN(by_names); i++) {

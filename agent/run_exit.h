@@ -32,15 +32,18 @@ struct run_exit {
     int code;        /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
     int status;      /* exit status or signal */
     enum run_exit_by by;
-    size_t left; /* processes that did not die */
+    bool is_over; /* nothing of the run was left behind that: the supervisor did all its work */
+    size_t left;  /* processes that did not die */
     int64_t duration_ms;
 };
 
 /* A descriptor for run_exit_write(), or -1: then it is written without a reserve. */
 int run_exit_reserve(const char *run_dir);
 
-/* By rename: all of it or nothing is seen. Silent on failure; its reader says that the exit
- * status is unknown. */
+/*
+ * By rename: all of it or nothing is seen; a second time in place. Silent on failure: its
+ * reader says that the exit status is unknown.
+ */
 void run_exit_write(const char *run_dir, int reserved_fd, const struct run_exit *how);
 
 /* False: there is none that can be read. */

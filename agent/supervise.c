@@ -175,9 +175,8 @@ static void note_agent_end(struct supervisor *supervisor, int status)
         how->status = WTERMSIG(status);
     }
     /* Now, not at the end of what it left behind: whatever happens to us meanwhile. */
+    how->is_over = !supervisor->has_children;
     write_exit(supervisor);
-    close(supervisor->exit_fd); /* the reserve is used up */
-    supervisor->exit_fd = -1;
     if (!supervisor->is_ending && supervisor->has_children)
         begin_ending(supervisor, grace_ms < STRAGGLER_GRACE_MS ? grace_ms : STRAGGLER_GRACE_MS);
 }
@@ -284,8 +283,7 @@ static void check_limits(struct supervisor *supervisor, int64_t now_ms)
         if (!fence_is_within_disk(supervisor->fence, &bytes))
             end_by(supervisor, RUN_EXIT_BY_DISK);
     }
-    if (now_ms >= silence_limit_ms(supervisor))
-        look_at_output(supervisor, now_ms);
+    look_at_output(supervisor, now_ms);
     if (now_ms >= total_limit_ms(supervisor))
         end_by(supervisor, RUN_EXIT_BY_TIMEOUT);
     else if (now_ms >= silence_limit_ms(supervisor))
@@ -313,8 +311,10 @@ static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
 static void finish(struct supervisor *supervisor)
 {
     read_channel(supervisor); /* why it did not start, if so */
-    if (!supervisor->how.has_status || supervisor->how.left > 0)
+    if (!supervisor->how.is_over) {
+        supervisor->how.is_over = true;
         write_exit(supervisor);
+    }
     fence_release(supervisor->fence);
     supervisor_free(supervisor);
 }

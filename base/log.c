@@ -87,7 +87,7 @@ static void mask_shapes(char *text)
         enum secrets_run run;
         size_t hidden;
 
-        if (!secrets_may_begin((unsigned char)*at) ||
+        if (!secrets_may_begin(before, at, at[1] ? 2 : 1) ||
             secrets_look(before, at, strnlen(at, SECRETS_LOOK_MAX_BYTES), true, &match) !=
                 SECRETS_FOUND) {
             before = (unsigned char)*at++;

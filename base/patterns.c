@@ -8,6 +8,7 @@
 /* Nodes are numbered; 0 is the root, and as a child, a sibling or a fall "none". */
 struct node {
     uint32_t child;   /* the first of those that go one byte further */
+    uint32_t wide;    /* 1 + the number of its table, where it has many of them; else 0 */
     uint32_t sibling; /* the next child of the same parent */
     uint32_t fall;    /* the longest proper end of this text that is a beginning as well */
     uint32_t match;   /* the longest text that ends here */
@@ -23,7 +24,11 @@ struct patterns {
     uint32_t count;
     uint32_t capacity;
     uint32_t first[256]; /* the root's children, which every byte asks for */
+    uint32_t (*tables)[256];
+    uint32_t tables_count;
 };
+
+#define WIDE_MIN 12 /* children; fewer are found sooner one after the other */
 
 struct patterns *patterns_new(void)
 {
@@ -41,6 +46,7 @@ void patterns_free(struct patterns *patterns)
         return;
     explicit_bzero(patterns->nodes, patterns->count * sizeof(*patterns->nodes));
     free(patterns->nodes);
+    free(patterns->tables);
     free(patterns);
 }
 
@@ -50,6 +56,8 @@ static uint32_t find_child(const struct patterns *patterns, uint32_t at, unsigne
 
     if (!at)
         return patterns->first[byte];
+    if (patterns->nodes[at].wide)
+        return patterns->tables[patterns->nodes[at].wide - 1][byte];
     for (child = patterns->nodes[at].child; child; child = patterns->nodes[child].sibling) {
         if (patterns->nodes[child].byte == byte)
             return child;
@@ -130,6 +138,19 @@ static void seal_node(struct patterns *patterns, uint32_t at, uint32_t parent)
     node->open = node->child ? at : patterns->nodes[fall].open;
 }
 
+static void widen(struct patterns *patterns, uint32_t at)
+{
+    struct node *node = &patterns->nodes[at];
+    uint32_t(*table)[256];
+
+    patterns->tables = xrealloc(patterns->tables, patterns->tables_count + 1, sizeof(*table));
+    table = &patterns->tables[patterns->tables_count++];
+    memset(table, 0, sizeof(*table));
+    for (uint32_t child = node->child; child; child = patterns->nodes[child].sibling)
+        (*table)[patterns->nodes[child].byte] = child;
+    node->wide = patterns->tables_count;
+}
+
 /* Level by level, because a node's fall is shorter than the node. */
 void patterns_seal(struct patterns *patterns)
 {
@@ -144,11 +165,14 @@ void patterns_seal(struct patterns *patterns)
     }
     for (uint32_t head = 0; head < tail; head++) {
         uint32_t child = patterns->nodes[queue[head]].child;
+        size_t children = 0;
 
-        for (; child; child = patterns->nodes[child].sibling) {
+        for (; child; child = patterns->nodes[child].sibling, children++) {
             seal_node(patterns, child, queue[head]);
             queue[tail++] = child;
         }
+        if (children >= WIDE_MIN)
+            widen(patterns, queue[head]);
     }
     free(queue);
 }

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-#define RUN_MAX 300 /* what is longer is masked whatever it ends in */
+#define RUN_MAX 160 /* what is longer is hidden whatever it ends in: see secrets_run_on() */
 
 static bool is_digit(unsigned char c)
 {
@@ -26,23 +26,43 @@ static bool is_alnum(unsigned char c)
     return is_digit(c) || is_upper(c) || is_lower(c);
 }
 
+#define UPPER  (1U << SECRETS_UPPER_DIGIT)
+#define ALNUM  (1U << SECRETS_ALNUM)
+#define WORD   (1U << SECRETS_WORD)
+#define TOKEN  (1U << SECRETS_TOKEN)
+#define BASE64 (1U << SECRETS_BASE64)
+#define VALUE  (1U << SECRETS_VALUE)
+#define ALL    (UPPER | ALNUM | WORD | TOKEN | BASE64 | VALUE)
+
+/* One bit a class. */
+static const unsigned char classes[256] = {
+    ['!'] = VALUE,
+    ['#' ... '$'] = VALUE,
+    ['%'] = TOKEN | VALUE,
+    ['('] = VALUE,
+    ['*'] = VALUE,
+    ['+'] = TOKEN | BASE64 | VALUE,
+    ['-'] = WORD | TOKEN | VALUE,
+    ['.'] = TOKEN | VALUE,
+    ['/'] = TOKEN | BASE64 | VALUE,
+    ['0' ... '9'] = ALL,
+    [':'] = VALUE,
+    ['='] = TOKEN | BASE64 | VALUE,
+    ['?' ... '@'] = VALUE,
+    ['A' ... 'Z'] = ALL,
+    ['['] = VALUE,
+    ['\\'] = VALUE,
+    ['^'] = VALUE,
+    ['_'] = WORD | TOKEN | VALUE,
+    ['a' ... 'z'] = ALL & ~UPPER,
+    ['{'] = VALUE,
+    ['~'] = TOKEN | VALUE,
+    [0x80 ... 0xff] = VALUE,
+};
+
 bool secrets_is_of(enum secrets_class class, unsigned char c)
 {
-    switch (class) {
-    case SECRETS_UPPER_DIGIT:
-        return is_upper(c) || is_digit(c);
-    case SECRETS_ALNUM:
-        return is_alnum(c);
-    case SECRETS_WORD:
-        return is_alnum(c) || c == '_' || c == '-';
-    case SECRETS_TOKEN:
-        return is_alnum(c) || (c && strchr("_-.%~+/=", c));
-    case SECRETS_BASE64:
-        return is_alnum(c) || (c && strchr("+/=", c));
-    case SECRETS_VALUE:
-        return c > ' ' && !strchr("\"'`,;)}]<>|&\x7f", c);
-    }
-    return false;
+    return classes[c] >> class & 1;
 }
 
 size_t secrets_skip(const struct secrets_text *text, size_t at, enum secrets_class class,
@@ -88,8 +108,8 @@ struct shape {
     const char *prefix;
     const char *kind;
     enum secrets_class class;
-    size_t min; /* characters of the class behind the prefix */
     enum rule rule;
+    size_t min; /* characters of the class behind the prefix */
 };
 
 #define SLACK  "a Slack token"
@@ -102,51 +122,51 @@ struct shape {
 #define API    "an API key"
 
 static const struct shape shapes[] = {
-    { "xoxb-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxp-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxa-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxe-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxe.", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxr-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxs-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxc-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xoxd-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xapp-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "xwfp-", SLACK, SECRETS_TOKEN, 7, RULE_DIGIT },
-    { "hooks.slack.com/", "a Slack webhook", SECRETS_TOKEN, 30, RULE_DIGIT },
-    { "AKIA", AWS, SECRETS_UPPER_DIGIT, 16, RULE_EXACT },
-    { "ASIA", AWS, SECRETS_UPPER_DIGIT, 16, RULE_EXACT },
-    { "ghp_", GITHUB, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "gho_", GITHUB, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "ghu_", GITHUB, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "ghs_", GITHUB, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "ghr_", GITHUB, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "github_pat_", GITHUB, SECRETS_WORD, 22, RULE_DIGIT },
-    { "glpat-", GITLAB, SECRETS_WORD, 20, RULE_DIGIT },
-    { "gldt-", GITLAB, SECRETS_WORD, 20, RULE_DIGIT },
-    { "glrt-", GITLAB, SECRETS_WORD, 20, RULE_DIGIT },
-    { "sk_live_", STRIPE, SECRETS_ALNUM, 16, RULE_DIGIT },
-    { "sk_test_", STRIPE, SECRETS_ALNUM, 16, RULE_DIGIT },
-    { "rk_live_", STRIPE, SECRETS_ALNUM, 16, RULE_DIGIT },
-    { "rk_test_", STRIPE, SECRETS_ALNUM, 16, RULE_DIGIT },
-    { "whsec_", STRIPE, SECRETS_BASE64, 20, RULE_DIGIT },
-    { "AIza", GOOGLE, SECRETS_WORD, 35, RULE_NONE },
-    { "ya29.", GOOGLE, SECRETS_WORD, 20, RULE_DIGIT },
-    { "GOCSPX-", GOOGLE, SECRETS_WORD, 20, RULE_NONE },
-    { "key_", CURSOR, SECRETS_ALNUM, 32, RULE_DIGIT },
-    { "crsr_", CURSOR, SECRETS_ALNUM, 32, RULE_DIGIT },
-    { "sk-", API, SECRETS_WORD, 20, RULE_MIXED }, /* OpenAI, Anthropic and others */
-    { "xai-", API, SECRETS_ALNUM, 40, RULE_DIGIT },
-    { "gsk_", API, SECRETS_ALNUM, 40, RULE_DIGIT },
-    { "hf_", API, SECRETS_ALNUM, 30, RULE_NONE },
-    { "SG.", API, SECRETS_TOKEN, 50, RULE_DIGIT }, /* SendGrid */
-    { "shpat_", API, SECRETS_ALNUM, 32, RULE_DIGIT },
-    { "dop_v1_", API, SECRETS_ALNUM, 60, RULE_DIGIT },
-    { "lin_api_", API, SECRETS_ALNUM, 30, RULE_DIGIT },
-    { "ATATT3", API, SECRETS_TOKEN, 50, RULE_DIGIT }, /* Atlassian */
-    { "npm_", "an npm token", SECRETS_ALNUM, 36, RULE_DIGIT },
-    { "pypi-", "a PyPI token", SECRETS_WORD, 50, RULE_DIGIT },
-    { "AGE-SECRET-KEY-1", "a private key", SECRETS_UPPER_DIGIT, 50, RULE_DIGIT },
+    { "xoxb-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxp-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxa-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxe-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxe.", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxr-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxs-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxc-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xoxd-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xapp-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "xwfp-", SLACK, SECRETS_TOKEN, RULE_DIGIT, 7 },
+    { "hooks.slack.com/", "a Slack webhook", SECRETS_TOKEN, RULE_DIGIT, 30 },
+    { "AKIA", AWS, SECRETS_UPPER_DIGIT, RULE_EXACT, 16 },
+    { "ASIA", AWS, SECRETS_UPPER_DIGIT, RULE_EXACT, 16 },
+    { "ghp_", GITHUB, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "gho_", GITHUB, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "ghu_", GITHUB, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "ghs_", GITHUB, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "ghr_", GITHUB, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "github_pat_", GITHUB, SECRETS_WORD, RULE_DIGIT, 22 },
+    { "glpat-", GITLAB, SECRETS_WORD, RULE_DIGIT, 20 },
+    { "gldt-", GITLAB, SECRETS_WORD, RULE_DIGIT, 20 },
+    { "glrt-", GITLAB, SECRETS_WORD, RULE_DIGIT, 20 },
+    { "sk_live_", STRIPE, SECRETS_ALNUM, RULE_DIGIT, 16 },
+    { "sk_test_", STRIPE, SECRETS_ALNUM, RULE_DIGIT, 16 },
+    { "rk_live_", STRIPE, SECRETS_ALNUM, RULE_DIGIT, 16 },
+    { "rk_test_", STRIPE, SECRETS_ALNUM, RULE_DIGIT, 16 },
+    { "whsec_", STRIPE, SECRETS_BASE64, RULE_DIGIT, 20 },
+    { "AIza", GOOGLE, SECRETS_WORD, RULE_NONE, 35 },
+    { "ya29.", GOOGLE, SECRETS_WORD, RULE_DIGIT, 20 },
+    { "GOCSPX-", GOOGLE, SECRETS_WORD, RULE_NONE, 20 },
+    { "key_", CURSOR, SECRETS_ALNUM, RULE_DIGIT, 32 },
+    { "crsr_", CURSOR, SECRETS_ALNUM, RULE_DIGIT, 32 },
+    { "sk-", API, SECRETS_WORD, RULE_MIXED, 20 }, /* OpenAI, Anthropic and others */
+    { "xai-", API, SECRETS_ALNUM, RULE_DIGIT, 40 },
+    { "gsk_", API, SECRETS_ALNUM, RULE_DIGIT, 40 },
+    { "hf_", API, SECRETS_ALNUM, RULE_NONE, 30 },
+    { "SG.", API, SECRETS_TOKEN, RULE_DIGIT, 50 }, /* SendGrid */
+    { "shpat_", API, SECRETS_ALNUM, RULE_DIGIT, 32 },
+    { "dop_v1_", API, SECRETS_ALNUM, RULE_DIGIT, 60 },
+    { "lin_api_", API, SECRETS_ALNUM, RULE_DIGIT, 30 },
+    { "ATATT3", API, SECRETS_TOKEN, RULE_DIGIT, 50 }, /* Atlassian */
+    { "npm_", "an npm token", SECRETS_ALNUM, RULE_DIGIT, 36 },
+    { "pypi-", "a PyPI token", SECRETS_WORD, RULE_DIGIT, 50 },
+    { "AGE-SECRET-KEY-1", "a private key", SECRETS_UPPER_DIGIT, RULE_DIGIT, 50 },
 };
 
 static bool is_mixed(const char *text, size_t len)
@@ -297,10 +317,24 @@ enum secrets_look secrets_look_known(const struct secrets_text *text,
 /* ---- all of them --------------------------------------------------------------------------
  */
 
-bool secrets_may_begin(unsigned char byte)
+bool secrets_may_begin(unsigned char before, const char *text, size_t len)
 {
-    /* Of the table, of "://" and of key blocks, of the words before values. */
-    return byte && strchr("xhAgswrGkycSdlnepa-:bBPTtEK", byte) != NULL;
+    /* The second byte behind each first one: of the table, of "://" and of key blocks, of the
+     * words before values, and of bearers. */
+    static const char *const seconds[256] = {
+        ['-'] = "-",       [':'] = "/",  ['A'] = "KSITGpPcCuU", ['B'] = "eE",    ['E'] = "nN",
+        ['G'] = "O",       ['K'] = "eE", ['P'] = "aAwWrR",      ['S'] = "GeEiI", ['T'] = "oO",
+        ['a'] = "pPcCuU",  ['b'] = "eE", ['c'] = "r",           ['d'] = "o",     ['e'] = "ynN",
+        ['g'] = "hils",    ['h'] = "of", ['k'] = "eE",          ['l'] = "i",     ['n'] = "p",
+        ['p'] = "yaAwWrR", ['r'] = "k",  ['s'] = "kheEiI",      ['t'] = "oO",    ['w'] = "h",
+        ['x'] = "oaw",     ['y'] = "a",
+    };
+    unsigned char first = (unsigned char)text[0];
+
+    if (!seconds[first] ||
+        (is_alnum(before) && is_alnum(first) && !(is_lower(before) && is_upper(first))))
+        return false;
+    return len < 2 || (text[1] && strchr(seconds[first], text[1]));
 }
 
 static enum secrets_look look_at(unsigned char before, const struct secrets_text *text,

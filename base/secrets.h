@@ -38,8 +38,8 @@ struct secrets_match {
     bool is_guess;        /* known by what stands before it, not by its own shape */
 };
 
-/* A quick look: false when nothing begins with this byte. */
-bool secrets_may_begin(unsigned char byte);
+/* A quick look, with the arguments of secrets_look(): false when nothing begins here. */
+bool secrets_may_begin(unsigned char before, const char *text, size_t len);
 
 /*
  * Whether a secret begins with the first of `len` > 0 bytes. `before` is the byte in front of

@@ -94,7 +94,7 @@ enum secrets_look secrets_look_bearer(const struct secrets_text *text,
     for (size_t i = 0; i < ARRAY_LEN(bearers); i++) {
         enum secrets_look look = secrets_at(text, 0, bearers[i].prefix, true);
         size_t begin = strlen(bearers[i].prefix);
-        size_t end = begin;
+        size_t end;
         bool has_digit = false;
 
         if (look == SECRETS_NO)

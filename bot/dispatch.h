@@ -146,13 +146,19 @@ size_t dispatch_take_waiting(struct dispatch *dispatch, const struct dispatch_fi
 struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
                                        const char *ts);
 
+struct dispatch_message {
+    const char *channel;
+    const char *ts;
+    const char *user; /* who must have asked what it is about; NULL: whoever */
+};
+
 /*
- * The conversation whose running turn answers the message (channel, ts) or is answering in it,
- * or in which it waits or tells the place of one that waits; *ret_thread is where it is
- * answered. NULL: no such, and *ret_thread as before; caller frees both.
+ * The conversation in which the message is a question that is being answered or waits, is
+ * written into by the running turn, or tells the place of a waiting question; *ret_thread is
+ * where it is answered. NULL: no such, and *ret_thread as before; caller frees both.
  */
-char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
-                                 char **ret_thread);
+char *dispatch_find_conversation(struct dispatch *dispatch,
+                                 const struct dispatch_message *message, char **ret_thread);
 
 /* The running turn answers in this message, too; the message tells the place of a waiting one.
  */
@@ -181,14 +187,14 @@ struct dispatch_place {
     char *channel;
     char *reply_thread;
     char *reply_state; /* what an earlier process noted, or "" */
-    unsigned attempts;
     int64_t received_wall_us;
-    bool is_found;    /* in the ledger */
-    bool is_run;      /* an earlier process has begun it */
-    bool has_company; /* a turn runs in that place, or one listed before waits there */
     int64_t waited_ms;
-    size_t ahead;    /* turns before its own */
-    int64_t wait_ms; /* until its turn begins, PACE_UNKNOWN without an estimate */
+    int64_t wait_ms;   /* until its turn begins, PACE_UNKNOWN without an estimate */
+    size_t ahead;      /* turns before its own */
+    unsigned attempts; /* as in the ledger */
+    bool is_found;     /* in the ledger */
+    bool is_run;       /* an earlier process has begun it */
+    bool has_company;  /* a turn runs in that place, or one listed before waits there */
 };
 void dispatch_place_deinit(struct dispatch_place *place); /* safe on a zeroed struct */
 

@@ -108,11 +108,14 @@ static bool hide_rest(struct guard_stream *stream, size_t *at, bool is_end)
     return stream->run == SECRETS_RUN_NONE;
 }
 
-/* The place of the next byte with which a shape may begin, or the end. */
-static size_t find_candidate(const struct buf *text, size_t at)
+/* The place where the next shape may begin, or the end; everything before `shown` is hidden. */
+static size_t find_candidate(const struct guard_stream *stream, size_t shown, size_t at)
 {
-    while (at < text->len && !secrets_may_begin((unsigned char)text->data[at]))
-        at++;
+    const struct buf *text = &stream->behind;
+    unsigned char before = at > shown ? (unsigned char)text->data[at - 1] : stream->before;
+
+    while (at < text->len && !secrets_may_begin(before, text->data + at, text->len - at))
+        before = (unsigned char)text->data[at++];
     return at;
 }
 
@@ -135,7 +138,7 @@ static void sift_shapes(struct guard_stream *stream, bool is_end, struct buf *ou
     if (stream->run != SECRETS_RUN_NONE && text->len && !hide_rest(stream, &shown, is_end))
         at = text->len;
     else
-        at = find_candidate(text, shown);
+        at = find_candidate(stream, shown, shown);
     while (at < text->len) {
         struct secrets_match match;
         unsigned char before = at > shown ? (unsigned char)text->data[at - 1] : stream->before;
@@ -145,7 +148,7 @@ static void sift_shapes(struct guard_stream *stream, bool is_end, struct buf *ou
         if (look == SECRETS_WANTS_MORE)
             break;
         if (look == SECRETS_NO || (match.is_guess && !stream->knows_guesses)) {
-            at = find_candidate(text, at + 1);
+            at = find_candidate(stream, shown, at + 1);
             continue;
         }
         show(stream, &shown, at + match.skip, out);
@@ -158,7 +161,7 @@ static void sift_shapes(struct guard_stream *stream, bool is_end, struct buf *ou
             at = text->len;
             break;
         }
-        at = find_candidate(text, shown);
+        at = find_candidate(stream, shown, shown);
     }
     if (stream->run == SECRETS_RUN_NONE)
         show(stream, &shown, at, out);

@@ -98,7 +98,7 @@ void pace_print(size_t ahead, int64_t wait_ms, struct buf *out)
         buf_append_text(out, "no estimate yet");
     else if (wait_ms < SHORT_MS)
         buf_append_text(out, "less than a minute");
-    else if (minutes < 2 * HOUR_MIN)
+    else if (minutes < INT64_C(2) * HOUR_MIN)
         buf_printf(out, "about %" PRId64 " min", minutes ? minutes : 1);
     else
         buf_printf(out, "about %" PRId64 " h", (minutes + HOUR_MIN / 2) / HOUR_MIN);

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "agent/run_dir.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -342,22 +343,23 @@ void turn_files_carry(struct turn_progress *progress, const char *run_id)
     progress->files.carried = xstrdup(run_id);
 }
 
-/* Of a run that is followed by this one only its outbox is of use. */
+/* Of a run that is followed by this one only its outbox is of use; of an inbox that another
+ * process began to fill, nothing. */
 static void begin_anew(const struct turn *turn, struct turn_progress *progress,
                        const char *run_dir)
 {
+    AUTO_FREE char *inbox = xasprintf("%s/" RUN_DIR_INBOX, run_dir);
     AUTO_FREE char *carried = take_ptr(&progress->files.carried);
-    AUTO_FREE char *from = carried ? xasprintf("%s/%s/outbox", turn->runs_dir, carried) : NULL;
+    AUTO_FREE char *from =
+        carried ? xasprintf("%s/%s/" RUN_DIR_OUTBOX, turn->runs_dir, carried) : NULL;
     struct err err = { 0 };
 
+    if (file_remove_tree(inbox, &err) < 0)
+        log_warn("run=%s: %s", progress->run_id, err.message);
     turn_files_deinit(&progress->files);
-    progress->files.outbox = xasprintf("%s/outbox", run_dir);
-    if (!from) {
-        /* The prompt names it, so it is there, whoever starts the agent. */
-        if (turn->web && file_make_dirs(progress->files.outbox, 0700, &err) < 0)
-            log_warn("run=%s: %s", progress->run_id, err.message);
+    progress->files.outbox = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
+    if (!from)
         return;
-    }
     if (file_make_dirs(run_dir, 0700, &err) < 0)
         log_warn("run=%s: %s", progress->run_id, err.message);
     else if (rename(from, progress->files.outbox) < 0 && errno != ENOENT)
@@ -367,7 +369,7 @@ static void begin_anew(const struct turn *turn, struct turn_progress *progress,
 int turn_files_fetch(struct turn *turn, struct turn_progress *progress)
 {
     AUTO_FREE char *run_dir = xasprintf("%s/%s", turn->runs_dir, progress->run_id);
-    AUTO_FREE char *dir = xasprintf("%s/inbox", run_dir);
+    AUTO_FREE char *dir = xasprintf("%s/" RUN_DIR_INBOX, run_dir);
     struct inbox inbox = {
         .turn = turn,
         .progress = progress,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/run_dir.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -354,7 +355,7 @@ int turn_files_deliver(struct turn *turn, struct turn_progress *progress,
                        enum agent_outcome outcome)
 {
     AUTO_FREE char *run_dir = xasprintf("%s/%s", turn->runs_dir, progress->run_id);
-    AUTO_FREE char *dir = xasprintf("%s/outbox", run_dir);
+    AUTO_FREE char *dir = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
     AUTO_FREE char *state_path = xasprintf("%s/sent.json", run_dir);
     struct outbox outbox = {
         .turn = turn,

@@ -57,10 +57,10 @@ char *slack_file_clean_name(const char *bytes, size_t len)
     for (const char *at = clean; *at; at++) {
         if (is_deceiving(at))
             at += 2;
-        else if (strchr(" \t\r\n", *at) && (!name.len || name.data[name.len - 1] == ' '))
-            continue;
-        else
-            buf_append_char(&name, strchr("\t\r\n", *at) ? ' ' : *at);
+        else if (!strchr(" \t\r\n", *at))
+            buf_append_char(&name, *at);
+        else if (name.len && name.data[name.len - 1] != ' ')
+            buf_append_char(&name, ' ');
     }
     buf_truncate(
         &name,

@@ -55,16 +55,34 @@ static void answers_and_remembers(struct harness *h)
     lab_wait_idle(h, DEV, thread);
 }
 
-/* What is said comes once, in paragraphs, and what was not allowed is told. */
-static void shows_tools(struct harness *h)
+/* The message that shows the work, with its cards. */
+static void wait_card(struct harness *h, const char *thread, const char *title)
+{
+    int64_t tries = 0;
+
+    for (;;) {
+        json_auto_t *messages = lab_messages(h, DEV, thread);
+        AUTO_FREE char *all = json_dumps(messages, JSON_COMPACT);
+
+        CHECK_INT(strstr(all, "SECRET") == NULL, 1, "no argument of a tool is shown");
+        if (strstr(all, title))
+            return;
+        harness_wait_step(h, &tries, title);
+    }
+}
+
+/* What is said comes once, in paragraphs, and what was not allowed is told. An agent that tells
+ * of a tool when it has ended may have ended itself by then: it has no card. */
+static void shows_tools(struct harness *h, bool tells_of_beginnings)
 {
     const char *thread;
     const char *text;
-    json_auto_t *messages = NULL;
-    AUTO_FREE char *all = NULL;
 
-    set_scenario(h, "tools");
+    set_scenario(h, "tools gate=1");
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper look");
+    if (tells_of_beginnings)
+        wait_card(h, thread, "ing auth.c");
+    open_gate(h);
     text = lab_wait_reply(h, DEV, thread, "Now you ask: \"look\"");
     CHECK_HOLDS(text,
                 "First I look at the files.\n\nThen I try a command.\n\nYou have not told",
@@ -73,10 +91,7 @@ static void shows_tools(struct harness *h)
     CHECK_INT(strstr(text, "DRAFT") == NULL && strstr(text, "SUBAGENT") == NULL, 1,
               "no draft, no subagent");
     lab_wait_idle(h, DEV, thread);
-    messages = lab_messages(h, DEV, thread);
-    all = json_dumps(messages, JSON_COMPACT);
-    CHECK_HOLDS(all, "ing auth.c", "the card of a tool");
-    CHECK_INT(strstr(all, "SECRET") == NULL, 1, "without its arguments");
+    shut_gate(h);
 }
 
 static void tells_failures(struct harness *h, const struct reading *readings, size_t count)
@@ -88,7 +103,6 @@ static void tells_failures(struct harness *h, const struct reading *readings, si
         thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper please");
         lab_wait_reply(h, DEV, thread, readings[i].says);
         lab_wait_idle(h, DEV, thread);
-        CHECK_INT(lab_count_replies(h, DEV, thread), 1, readings[i].scenario);
         check_nothing_left(h);
     }
 }
@@ -112,11 +126,11 @@ static void play(struct harness *h, const struct agent *agent, const struct read
     bool slow = harness_limit_ms(1) > 1;
 
     choose_agent(h, agent);
-    harness_set(h, "agent", slow ? "idle_timeout: 10s" : "idle_timeout: 2s");
-    harness_set(h, "agent", slow ? "first_output_timeout: 10s" : "first_output_timeout: 2s");
+    harness_set(h, "agent", slow ? "idle_timeout: 15s" : "idle_timeout: 4s");
+    harness_set(h, "agent", slow ? "first_output_timeout: 15s" : "first_output_timeout: 4s");
     daemon_start(h);
     answers_and_remembers(h);
-    shows_tools(h);
+    shows_tools(h, agent != &opencode);
     tells_failures(h, readings, count);
     is_stopped(h);
     CHECK_INT(daemon_stop(h), 0, "the daemon is well after all of it");

@@ -141,6 +141,26 @@ static inline enum ledger_outcome lab_record_as(struct lab *lab, struct ledger_e
     return record.outcome;
 }
 
+/* Another copy of a message, which tells more. */
+static inline enum ledger_outcome lab_record_fuller(struct lab *lab, struct ledger_entry *entry,
+                                                    const char *attributes)
+{
+    struct lab_record record = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER };
+    struct ledger_request request = {
+        .entry = entry, .completes = true, .on_recorded = lab_recorded, .context = &record
+    };
+
+    free(entry->attributes);
+    entry->attributes = xstrdup(attributes);
+    assert_true(memory_record_message(lab->memory, &request));
+    pthread_mutex_lock(&record.lock);
+    while (!record.finished)
+        pthread_cond_wait(&record.changed, &record.lock);
+    pthread_mutex_unlock(&record.lock);
+    return record.outcome;
+}
+
 static inline int64_t lab_record_new(struct lab *lab, const char *event_id, const char *ts)
 {
     int64_t id = 0;

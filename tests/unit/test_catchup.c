@@ -12,6 +12,7 @@
 #include "bot/dispatch.h"
 #include "bot/intake.h"
 #include "bot/loop.h"
+#include "bot/twins.h"
 #include "slack/socket.h"
 #include "tests/test.h"
 #include "tests/unit/memory_lab.h"
@@ -98,6 +99,7 @@ static void start_app(struct fixture *f)
     pthread_mutex_init(&app->config_lock, NULL);
     app->limits = slack_limits_new(app->metrics);
     app->dispatch = dispatch_new(app->metrics);
+    app->twins = twins_new();
     CHECK_INT(loop_new("", slack_socket_protocol(), &callbacks, app->metrics, &app->loop, &err),
               0, err.message);
     /* The loop takes the signals for itself, but nobody serves it here. */
@@ -124,6 +126,7 @@ static void stop_app(struct fixture *f)
     courier_free(app->courier);
     loop_free(app->loop);
     dispatch_free(app->dispatch);
+    twins_free(app->twins);
     slack_limits_free(app->limits);
     metrics_free(f->lab.metrics);
     pthread_mutex_destroy(&app->config_lock);

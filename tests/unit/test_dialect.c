@@ -347,7 +347,7 @@ static void error_output_is_classified(void **state)
         { "error: unknown option '--x'", AGENT_BAD_OPTION },
         { "You've hit your usage limit {\"x\":\"[resource_exhausted]\"}", AGENT_USAGE_LIMIT },
         { "RetriableError: [resource_exhausted]", AGENT_OVERLOADED },
-        { "ENOENT: rename 'cli-config.json.tmp'", AGENT_OVERLOADED },
+        { "ENOENT: rename 'cli-config.json.tmp'", AGENT_CONFIG_RACE },
         { "Segmentation fault", AGENT_NO_RESULT },
         { "", AGENT_NO_RESULT },
     };

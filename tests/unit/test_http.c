@@ -238,6 +238,168 @@ static void a_body_over_the_limit_is_refused(void)
     http_free(http);
 }
 
+/* What passes through a caller's functions: */
+struct passage {
+    char taken[64];
+    size_t taken_len;
+    size_t given;     /* of "0123456789" */
+    size_t gives_max; /* how much of it there is */
+    bool refuses;
+};
+
+static int take(void *context, const struct http_response *head, const char *bytes, size_t len)
+{
+    struct passage *passage = context;
+
+    if (passage->refuses || head->status != 200)
+        return -1;
+    memcpy(passage->taken + passage->taken_len, bytes, len);
+    passage->taken_len += len;
+    return 0;
+}
+
+static ssize_t give(void *context, char *out, size_t size)
+{
+    struct passage *passage = context;
+    size_t left = passage->gives_max - passage->given;
+
+    (void)size;
+    if (!left)
+        return 0;
+    *out = "0123456789"[passage->given++]; /* one at a time */
+    return 1;
+}
+
+static void a_body_passes_through_the_callers_hands(void)
+{
+    static const struct {
+        const char *answer;
+        size_t max;
+        bool refuses;
+        int rc;
+        const char *taken;
+        enum err_kind kind;
+        const char *because;
+    } cases[] = {
+        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 5, false, 0, "hello", ERR_NONE,
+          "all of it" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 4, false, -1, "", ERR_REMOTE,
+          "over the limit" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 5, true, -1, "", ERR_INPUT,
+          "not taken" },
+        { "HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nsorry", 5, false, 0, "", ERR_NONE,
+          "only what is good" },
+        { "HTTP/1.1 302 There\r\nLocation:  https://x/y \r\nContent-Length: 0\r\n\r\n", 5,
+          false, 0, "", ERR_NONE, "a redirect" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct passage passage = { .refuses = cases[i].refuses };
+        struct http_response response = { 0 };
+        struct http *http = http_new();
+        struct err err = { 0 };
+        struct server server;
+
+        server_start(&server, cases[i].answer);
+        CHECK_INT(perform(http, &server,
+                          (struct http_request){ .max_response_bytes = cases[i].max,
+                                                 .on_body = take,
+                                                 .context = &passage },
+                          &response, &err),
+                  cases[i].rc, cases[i].because);
+        server_stop(&server);
+        CHECK_INT(err.kind, cases[i].kind, cases[i].because);
+        CHECK_TEXT(passage.taken, cases[i].taken, cases[i].because);
+        CHECK_INT((int)response.body.len, 0, "nothing is kept");
+        CHECK_TEXT(response.location, response.status == 302 ? "https://x/y" : "",
+                   cases[i].because);
+        http_response_deinit(&response);
+        http_free(http);
+    }
+}
+
+static void what_is_cut_off_is_a_failure(void)
+{
+    struct passage passage = { .taken = "" };
+    struct http_response response = { 0 };
+    struct http *http = http_new();
+    struct err err = { 0 };
+    struct server server;
+
+    server_start(&server,
+                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhel");
+    CHECK_INT(perform(http, &server,
+                      (struct http_request){
+                          .on_body = take, .context = &passage, .timeout_ms = 200 },
+                      &response, &err),
+              -1, "six bytes are missing");
+    server_stop(&server);
+    CHECK_INT(err.kind, ERR_TEMP, err.message);
+    http_response_deinit(&response);
+    http_free(http);
+}
+
+static void a_post_takes_its_body_from_the_caller(void)
+{
+    static const struct {
+        size_t there;
+        int rc;
+        const char *because;
+    } cases[] = { { 10, 0, "all of it" }, { 4, -1, "less than was announced" } };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct passage passage = { .gives_max = cases[i].there };
+        struct http_response response = { 0 };
+        struct http *http = http_new();
+        struct err err = { 0 };
+        struct server server;
+
+        server_start(&server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        CHECK_INT(perform(http, &server,
+                          (struct http_request){ .method = "POST",
+                                                 .body_len = 10,
+                                                 .read_body = give,
+                                                 .context = &passage },
+                          &response, &err),
+                  cases[i].rc, cases[i].because);
+        server_stop(&server);
+        if (cases[i].rc == 0)
+            CHECK_HOLDS(server.request, "Content-Length: 10\r\n", cases[i].because);
+        if (cases[i].rc == 0)
+            CHECK_HOLDS(server.request, "\r\n\r\n0123456789", cases[i].because);
+        else
+            CHECK_INT(err.kind, ERR_INPUT, err.message);
+        http_response_deinit(&response);
+        http_free(http);
+    }
+}
+
+static bool yes(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void what_nobody_wants_any_more_ends_within_a_second(void)
+{
+    struct http_response response = { 0 };
+    struct http *http = http_new();
+    struct err err = { 0 };
+    struct server server;
+    int64_t before_ms = clock_now_ms();
+
+    server_start(&server, NULL);
+    CHECK_INT(perform(http, &server,
+                      (struct http_request){ .is_unwanted = yes, .timeout_ms = 600000 },
+                      &response, &err),
+              -1, "");
+    server_stop(&server);
+    CHECK_INT(err.kind, ERR_TEMP, err.message);
+    CHECK_INT(clock_now_ms() - before_ms < 300000, 1, "long before its time is over");
+    http_response_deinit(&response);
+    http_free(http);
+}
+
 static void a_silent_server_ends_in_a_timeout(void)
 {
     struct http_response response = { 0 };
@@ -359,6 +521,10 @@ int main(void)
         TEST(any_status_is_an_answer_and_says_when_to_come_back),
         TEST(a_connection_is_used_again),
         TEST(a_body_over_the_limit_is_refused),
+        TEST(a_body_passes_through_the_callers_hands),
+        TEST(what_is_cut_off_is_a_failure),
+        TEST(a_post_takes_its_body_from_the_caller),
+        TEST(what_nobody_wants_any_more_ends_within_a_second),
         TEST(a_silent_server_ends_in_a_timeout),
         TEST(nothing_was_sent_when_nobody_listens),
         TEST(a_bad_address_is_the_callers_fault),

@@ -62,6 +62,43 @@ static void answers_in_a_thread_only_when_it_is_in_it(void **state)
     lab_remove(&lab);
 }
 
+static void a_fuller_copy_completes_what_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ts;
+        enum ledger_state state;
+        const char *want;
+        const char *because;
+    } cases[] = {
+        { "5.1", LEDGER_RECEIVED, "{\"files\":[1]}", "its turn comes" },
+        { "5.2", LEDGER_RUNNING, "{\"files\":[1]}", "its turn has begun" },
+        { "5.3", LEDGER_DONE, "{}", "it is over" },
+        { "5.4", LEDGER_CANCELLED, "{}", "nobody asks any more" },
+    };
+    struct lab lab;
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t id = lab_record_new(&lab, "", cases[i].ts);
+        struct ledger_entry *entry = NULL;
+
+        if (cases[i].state == LEDGER_RUNNING)
+            assert_int_equal(memory_mark_running(lab.memory, &id, 1, "run", NULL), 0);
+        else if (cases[i].state != LEDGER_RECEIVED)
+            assert_int_equal(memory_mark_messages(lab.memory, &id, 1, cases[i].state, NULL), 0);
+        CHECK_INT(lab_record_fuller(&lab, lab_entry("", cases[i].ts, ""), "{\"files\":[1]}"),
+                  LEDGER_DUPLICATE, cases[i].because);
+        assert_int_equal(memory_find_message(lab.memory, id, &entry, NULL), 0);
+        CHECK_TEXT(entry->attributes, cases[i].want, cases[i].because);
+        ledger_entry_free(entry);
+    }
+    CHECK_INT(lab_record_fuller(&lab, lab_entry("", "6.0", ""), "{\"files\":[2]}"), LEDGER_NEW,
+              "the first copy, complete");
+    lab_remove(&lab);
+}
+
 static void gives_back_what_it_was_given(void **state)
 {
     (void)state;
@@ -151,6 +188,34 @@ static void follows_a_message_through_its_states(void **state)
     lab_remove(&lab);
 }
 
+static void another_run_goes_on_with_the_same_answer(void **state)
+{
+    (void)state;
+    struct lab lab;
+    struct ledger_entry *entries[8];
+    struct err err = { 0 };
+    int64_t ids[2];
+
+    lab_prepare(&lab);
+    lab_open(&lab);
+    ids[0] = lab_record_new(&lab, "Ev1", "1.1");
+    ids[1] = lab_record_new(&lab, "Ev2", "1.2");
+    assert_int_equal(memory_mark_running(lab.memory, ids, 1, "run-1", &err), 0);
+    memory_note_reply(lab.memory, ids, 1, "ts=9");
+    assert_int_equal(memory_mark_running(lab.memory, ids, 2, "run-2", &err), 0);
+    lab_restart(&lab);
+
+    CHECK_INT(pending_after(&lab, 0, entries, 8), 2, "both are running");
+    CHECK_TEXT(entries[0]->run_id, "run-2", "by the new run");
+    CHECK_TEXT(entries[1]->run_id, "run-2", "by the new run");
+    CHECK_TEXT(entries[0]->reply_state, "ts=9", "in the message that is there");
+    CHECK_INT(entries[0]->attempts, 1, "one answer");
+    CHECK_INT(entries[1]->attempts, 1, "one answer");
+    ledger_entry_free(entries[0]);
+    ledger_entry_free(entries[1]);
+    lab_remove(&lab);
+}
+
 static void refuses_an_unknown_id_alone(void **state)
 {
     (void)state;
@@ -228,5 +293,6 @@ static void forgets_finished_messages_after_two_days(void **state)
 
 TEST_MAIN(TEST(knows_a_message_by_event_and_by_place),
           TEST(answers_in_a_thread_only_when_it_is_in_it), TEST(gives_back_what_it_was_given),
-          TEST(follows_a_message_through_its_states), TEST(refuses_an_unknown_id_alone),
+          TEST(a_fuller_copy_completes_what_waits), TEST(follows_a_message_through_its_states),
+          TEST(another_run_goes_on_with_the_same_answer), TEST(refuses_an_unknown_id_alone),
           TEST(forgets_finished_messages_after_two_days))

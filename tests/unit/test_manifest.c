@@ -189,22 +189,24 @@ static void missing_scopes_are_named(void **state)
         const char *want;
         unsigned count;
     } cases[] = {
-        { "app_mentions:read,chat:write,reactions:read,reactions:write,users:read,"
+        { "files:read,files:write,app_mentions:read,chat:write,reactions:read,reactions:write,"
+          "users:read,"
           "channels:history,"
           "groups:history,im:history,mpim:history",
           "", 0 },
-        { "identify, chat:write "
+        { "files:write,identify, files:read, chat:write "
           ",mpim:history,reactions:read,app_mentions:read,users:read,channels:history,"
           "groups:history,im:history",
           "reactions:write", 1 },
         { "app_mentions:read,chat:write.public,reactions:write,reactions:read,users:read.email,"
+          "files:read,files:write,"
           "channels:history,groups:history,im:history,mpim:history",
           "chat:write, users:read", 2 },
         { "",
           "app_mentions:read, chat:write, reactions:read, reactions:write, users:read, "
-          "channels:history, "
+          "files:read, files:write, channels:history, "
           "groups:history, im:history, mpim:history",
-          9 },
+          11 },
     };
 
     (void)state;

@@ -2,7 +2,7 @@
 
 #include "tests/test.h"
 
-#define MIN 60000
+#define MIN INT64_C(60000)
 
 static void what_is_said_is_no_more_than_what_is_known(void **state)
 {

@@ -424,7 +424,63 @@ static void each_mode_has_its_rule(void **state)
     }
 }
 
-TEST_MAIN(TEST(parts_come_in_order_with_the_question_last),
+static void a_run_that_follows_another_is_told_what_that_one_said_and_did(void **state)
+{
+    static const struct agent_prompt_message message = { "U1", "the new one" };
+    static const struct {
+        enum agent_mode mode;
+        const char *shown;
+        const char *done;
+        const char *holds;
+        const char *lacks;
+    } cases[] = {
+        { AGENT_MODE_ASK, "Half a sen", "", "Half a sen", "changed files" },
+        { AGENT_MODE_ASK, "", "", "Nothing of your answer has been shown", "BEGIN SHOWN 0" },
+        { AGENT_MODE_ASK, "", "- Reading a.c\n", "- Reading a.c", "what you had said" },
+        { AGENT_MODE_WRITE, "", "", "may have changed files already", "BEGIN DONE" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct agent_prompt prompt = one_message(&message);
+        AUTO_FREE char *plain = NULL;
+        AUTO_FREE char *text = NULL;
+
+        prompt.mode = cases[i].mode;
+        plain = build(&prompt);
+        CHECK_INT(strstr(plain, "You had begun to answer") == NULL, 1, "not a first run");
+        prompt.is_follower = true;
+        prompt.shown = cases[i].shown;
+        prompt.done = cases[i].done;
+        text = build(&prompt);
+        CHECK_HOLDS(text, cases[i].holds, cases[i].holds);
+        CHECK_INT(strstr(text, cases[i].lacks) == NULL, 1, cases[i].lacks);
+        CHECK_INT(strstr(text, "the new one") > strstr(text, "You had begun"), 1,
+                  "the question comes last");
+    }
+}
+
+static void of_a_long_answer_the_end_is_told(void **state)
+{
+    static const struct agent_prompt_message message = { "U1", "the new one" };
+    struct agent_prompt prompt = one_message(&message);
+    AUTO_FREE char *shown = xcalloc(100001, 1);
+    AUTO_FREE char *text = NULL;
+
+    (void)state;
+    memset(shown, 'x', 100000);
+    memcpy(shown, "first words", 11);
+    memcpy(shown + 100000 - 10, "last words", 10);
+    prompt.is_follower = true;
+    prompt.shown = shown;
+    text = build(&prompt);
+    CHECK_HOLDS(text, "last words", "where it goes on");
+    CHECK_INT(strstr(text, "first words") == NULL, 1, "capped");
+}
+
+TEST_MAIN(TEST(a_run_that_follows_another_is_told_what_that_one_said_and_did),
+          TEST(of_a_long_answer_the_end_is_told),
+          TEST(parts_come_in_order_with_the_question_last),
           TEST(the_delimiter_is_new_each_time), TEST(user_text_cannot_forge_a_delimiter),
           TEST(control_characters_and_bad_bytes_go),
           TEST(no_text_forges_a_turn_a_part_or_an_end), TEST(control_characters_in_turns_go),

@@ -17,7 +17,7 @@ static void mark(const char *text, struct buf *out)
         struct secrets_match match;
         enum secrets_run run = SECRETS_RUN_NONE;
 
-        if (!secrets_may_begin((unsigned char)text[at]) ||
+        if (!secrets_may_begin(before, text + at, len - at) ||
             secrets_look(before, text + at, len - at, true, &match) != SECRETS_FOUND) {
             before = (unsigned char)text[at];
             buf_append_char(out, text[at++]);
@@ -104,6 +104,10 @@ static void what_is_a_secret_is_known_by_its_shape(void)
 
 static void what_is_none_passes(void)
 {
+    static const char certificate[] =
+        "-----BEGIN CERTIFICATE-----\n" B64 "\n-----END CERTIFICATE-----";
+    static const char public_key[] =
+        "-----BEGIN PUBLIC KEY-----\n" B64 "\n-----END PUBLIC KEY-----";
     static const char *const cases[] = {
         "commit 8d3fe84aa1b2c3d4e5f60718293a4b5c6d7e8f90 is good",
         "id 550e8400-e29b-41d4-a716-446655440000",
@@ -135,14 +139,13 @@ static void what_is_none_passes(void)
         "postgres://${USER}:${PASSWORD}@host/",
         "http://localhost:9464/metrics",
         "-----BEGIN PRIVATE KEY----- is how such a file begins, and it ends alike.",
-        "-----BEGIN CERTIFICATE-----\n" B64 "\n-----END CERTIFICATE-----",
-        "-----BEGIN PUBLIC KEY-----\n" B64 "\n-----END PUBLIC KEY-----",
+        certificate,
+        public_key,
         "Bearer of bad news",
         "Bearer authentication, as in RFC6750",
         "AKIA is a prefix; AKIAABC is too short; MAKIAIOSFODNN7EXAMPLE is another word",
         "eyJhbGciOiJIUzI1NiJ9 alone",
-        "key_value_pairs and key_"
-        "0123456789abcdef",
+        "key_value_pairs and key_0123456789abcdef",
         "npm_config_registry=x",
         "if (password == NULL || token == 0)",
         "Token: 2024-11-20",
