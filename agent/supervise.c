@@ -301,6 +301,8 @@ static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
             now_ms < supervisor->kill_at_ms ? supervisor->kill_at_ms : now_ms + KILL_AGAIN_MS;
     else if (total_limit_ms(supervisor) < at_ms)
         at_ms = total_limit_ms(supervisor);
+    if (!supervisor->is_ending && supervisor->disk_look_ms < at_ms)
+        at_ms = supervisor->disk_look_ms;
     wait = at_ms == CLOCK_FOREVER_MS ? 60000 : at_ms - now_ms;
     return (int)(wait < 0 ? 0 : wait > 60000 ? 60000 : wait);
 }

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "bot/cli.h"
+#include "bot/fencing.h"
 #include "bot/guard_values.h"
 #include "bot/wiring.h"
 #include "config/config.h"
@@ -191,6 +192,29 @@ static void check_slots(struct report *report, const struct config *config)
             config->state_dir, AGENT_SLOT_DATA_MAX_BYTES - strlen("/slots/999/data"));
 }
 
+/* Seen from this shell; the daemon's control group is its own: `threadkeeper status`. */
+static void check_fence(struct report *report, const struct config *config)
+{
+    AUTO_BUF struct buf missing = { 0 };
+    bool refuses = false;
+
+    if (config->agent.fence == CONFIG_FENCE_OFF) {
+        say(report, FINDING_WARN, "fence",
+            "agent.fence is off: agents can read and change what the daemon's user can");
+        return;
+    }
+    buf_init(&missing, NAMES_MAX_BYTES);
+    refuses = fencing_missing(config, &missing);
+    if (missing.len == 0)
+        say(report, FINDING_OK, "fence", "all parts are there");
+    for (const char *line = buf_text(&missing); *line;) {
+        size_t len = strcspn(line, "\n");
+
+        say(report, refuses ? FINDING_FAIL : FINDING_WARN, "fence", "%.*s", (int)len, line);
+        line += line[len] ? len + 1 : len;
+    }
+}
+
 static void check_workspace(struct report *report, const char *name, const char *path,
                             bool writes)
 {
@@ -356,6 +380,7 @@ int command_check(const struct cli *cli)
         http_cleanup();
     }
     check_agent(&report, config);
+    check_fence(&report, config);
     check_workspaces(&report, config);
     check_slots(&report, config);
     check_store(&report, config);

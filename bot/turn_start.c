@@ -9,6 +9,7 @@
 #include "agent/sweep.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "bot/fencing.h"
 #include "bot/note.h"
 #include "bot/wiring.h"
 #include "memory/context.h"
@@ -222,6 +223,21 @@ static int take_slot(const struct turn *turn, struct turn_progress *progress,
     return 0;
 }
 
+static int start_run(struct turn *turn, struct turn_progress *progress, struct agent_spec *spec,
+                     struct err *err)
+{
+    struct fencing fencing;
+    int rc;
+
+    if (take_slot(turn, progress, spec, err) < 0 ||
+        turn_chat_store(turn, progress, spec, err) < 0)
+        return -1;
+    fencing_init(&fencing, turn->config, spec);
+    rc = agent_run_start(spec, progress->run_id, &progress->run, err);
+    fencing_deinit(&fencing);
+    return rc;
+}
+
 /*
  * Directory, ledger, note, in this order and before anything is done with what the message
  * holds: so a message that no process survives is counted, and a run whose directory has no
@@ -275,9 +291,7 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
         kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;
-    if (take_slot(turn, progress, &spec, err) < 0 ||
-        turn_chat_store(turn, progress, &spec, err) < 0 ||
-        agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+    if (start_run(turn, progress, &spec, err) < 0)
         return -1;
     if (!progress->is_follower)
         histogram_observe_us(turn->metrics->wait,

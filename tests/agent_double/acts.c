@@ -19,6 +19,7 @@
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
+#include "tests/agent_double/hostile.h"
 #include "tests/agent_double/personality.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/summary.h"
@@ -717,6 +718,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "hostile", false, hostile_play },
     { "files", false, act_files },
 };
 
