@@ -44,7 +44,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes 
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DTK_VERSION='"$(VERSION)"' $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 -pthread $(WARNINGS) $(FLAGS_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(FLAGS_$(VARIANT)) $(LINK_$(VARIANT)) -Wl,--as-needed $(LDFLAGS)
-LDLIBS       = -lwebsockets -lcurl -ljansson -lsqlite3 -lyaml -lunistring -lstemmer -lsodium -lm
+LDLIBS       = -lwebsockets -lcurl -ljansson -lsqlite3 -lyaml -lunistring -lstemmer -lsodium -lseccomp -lm
 
 SRC  := $(wildcard base/*.c config/*.c memory/*.c slack/*.c agent/*.c bot/*.c)
 MAIN := bot/main.c agent/launch_main.c

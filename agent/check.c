@@ -30,31 +30,6 @@
 #define CHECK_OUTPUT_BYTES    ((size_t)64 * 1024)
 #define CHECK_OUTPUT_MAX_SIZE ((off_t)4 * 1024 * 1024)
 
-static bool is_program(const char *path)
-{
-    struct stat info;
-
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
-}
-
-/* The path that PATH gives for a program, to be freed, or NULL. */
-static char *find_program(const char *name)
-{
-    const char *at = agent_environment_get("PATH");
-
-    if (strchr(name, '/'))
-        return is_program(name) ? xstrdup(name) : NULL;
-    while (at && *at) {
-        size_t len = strcspn(at, ":");
-        AUTO_FREE char *path = xasprintf("%.*s/%s", (int)len, at, name);
-
-        if (len > 0 && is_program(path))
-            return take_ptr(&path);
-        at += len + (at[len] == ':');
-    }
-    return NULL;
-}
-
 static int spawn(const char *program, const struct dialect_argv *argv,
                  const char *const *env_names, const char *mark, int output_fd, pid_t *ret_pid,
                  struct err *err)
@@ -62,7 +37,10 @@ static int spawn(const char *program, const struct dialect_argv *argv,
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    char **environment = agent_environment_build(env_names, mark, NULL);
+    const struct agent_environment wanted = { .names = env_names,
+                                              .run_id = mark,
+                                              .program = program };
+    char **environment = agent_environment_build(&wanted);
     int rc = 0;
 
     sigemptyset(&none);
@@ -155,7 +133,7 @@ static void append_first_line(struct buf *out, const struct buf *text)
 enum agent_check agent_check_command(const char *const *command, enum agent_dialect dialect,
                                      const char *const *env_names, struct buf *ret_detail)
 {
-    AUTO_FREE char *program = find_program(command[0]);
+    AUTO_FREE char *program = agent_environment_find(command[0]);
     static const char *const version_words[] = { "--version", NULL };
     const struct dialect *row = dialect_get(dialect);
     bool has_key = row->login_variable && agent_environment_get(row->login_variable);

@@ -2,8 +2,8 @@
  * fence.h - what an agent may reach, and what keeps it there.
  *
  *   supervisor  fence_prepare()  what this kernel can do, the paths, the filter, the group;
- *                                drops the supervisor's own capabilities
- *   child       fence_enter()    limits, group, closed descriptors, Landlock, seccomp; exec
+ *                                puts the supervisor's capabilities aside
+ *   child       fence_enter()    limits, group, descriptors, Landlock, seccomp; exec
  *   supervisor  fence_serve()    answers the child's connect() calls, when told by poll()
  *   supervisor  fence_release()  kills what is left in the group and removes it
  *
@@ -57,6 +57,11 @@ struct fence;
 int fence_prepare(const struct agent_meta *meta, const char *run_dir, struct fence **ret_fence,
                   struct err *err);
 
+/* The same with what fence_probe() would find, for tests. */
+int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
+                       const struct fence_features *features, struct fence **ret_fence,
+                       struct err *err);
+
 /*
  * In the child, as the last thing before the exec: its streams are open, its session is its
  * own. Every other descriptor is closed by the exec. -1 with *ret_step naming what failed.
@@ -71,18 +76,14 @@ int fence_notify_fd(const struct fence *fence);
 void fence_serve(struct fence *fence);
 
 /*
- * Whether what the run has written - its tmp/, outbox/ and slot directory - is still within
- * its limit; looks at the files, so call it once in a second or two. False: end the run;
- * *ret_bytes is what there is.
+ * Whether what the run has written - in tmp/, outbox/ and its slot - is still within its limit,
+ * FENCE_DISK_OUTPUTS times agent.max_output. Looks at the files, so it is for once in a second
+ * or two. False: end the run; *ret_bytes is what there is.
  */
+#define FENCE_DISK_OUTPUTS 8
 bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes);
 
 /* In the supervisor, once nobody of the run shall live. NULL is fine. */
 void fence_release(struct fence *fence);
-
-/* What a daemon does at its start and end with the control group that it was given; see
- * fence_cgroup.h. Logs what it could not do. */
-void fence_begin(int64_t max_memory_bytes, int64_t max_processes);
-void fence_end(void);
 
 #endif

@@ -83,6 +83,8 @@ static const char *const sentences[] = {
                            "it.",
     [AGENT_NOT_STARTED] = "The agent could not be started. Please tell the administrator of "
                           "this bot.",
+    [AGENT_NOT_FENCED] = "The agent may work only within its fence, which this host cannot "
+                         "build. Please tell the administrator of this bot.",
     [AGENT_NOT_AUTHENTICATED] = "The agent is not logged in. Please tell the administrator of "
                                 "this bot.",
     [AGENT_UNTRUSTED_WORKSPACE] = "The agent refuses its workspace because it is not trusted. "
@@ -115,6 +117,7 @@ const char *agent_outcome_name(enum agent_outcome outcome)
         [AGENT_TIMEOUT] = "timeout",
         [AGENT_OUTPUT_LIMIT] = "output_limit",
         [AGENT_NOT_STARTED] = "not_started",
+        [AGENT_NOT_FENCED] = "not_fenced",
         [AGENT_NOT_AUTHENTICATED] = "not_authenticated",
         [AGENT_UNTRUSTED_WORKSPACE] = "untrusted_workspace",
         [AGENT_BAD_MODEL] = "bad_model",
@@ -240,7 +243,8 @@ static enum agent_outcome decide(const struct agent_evidence *evidence, const ch
     enum agent_outcome said = AGENT_NO_RESULT;
 
     if (evidence->launch_step[0])
-        return AGENT_NOT_STARTED;
+        return strcmp(evidence->launch_step, "fence") == 0 ? AGENT_NOT_FENCED
+                                                           : AGENT_NOT_STARTED;
     if (summary->has_result)
         return summary->is_error ? classify_report(evidence) : AGENT_OK;
     if (has_ended_well(evidence))

@@ -75,8 +75,8 @@ static char *one_line(const char *name)
 {
     char *clean = utf8_clean_copy(name, strlen(name), NAME_MAX_BYTES);
 
-    for (char *at = clean; *at; at++)
-        *at = *at == '\n' ? ' ' : *at;
+    for (char *at = strchr(clean, '\n'); at; at = strchr(at, '\n'))
+        *at = ' ';
     return clean;
 }
 
@@ -91,8 +91,8 @@ static void append_places(struct buf *out, const struct agent_prompt *prompt)
         buf_printf(
             out,
             "You work in a checkout that is this conversation's alone, on the branch %s. "
-            "What you change there is committed to it after your answer: do not commit, "
-            "switch branches or push.\n",
+            "What you change there is committed to it after your answer, if you do not "
+            "do so yourself; do not switch branches or push.\n",
             branch);
 }
 

@@ -74,7 +74,8 @@ static char *git_dir_at(const char *directory)
     return join(directory, line + strlen(GITDIR_PREFIX));
 }
 
-static char *find_git_dir(const char *workspace)
+/* `ret_top`: the checkout that it belongs to; the caller frees it, set or not. */
+static char *find_git_dir(const char *workspace, char **ret_top)
 {
     AUTO_FREE char *directory = realpath(workspace, NULL);
 
@@ -82,6 +83,8 @@ static char *find_git_dir(const char *workspace)
         char *found = git_dir_at(directory);
         char *slash = strrchr(directory, '/');
 
+        if (found)
+            *ret_top = take_ptr(&directory);
         if (found || !slash || slash == directory)
             return found;
         *slash = '\0';
@@ -148,7 +151,8 @@ static char *common_dir_of(const char *git_dir)
 
 bool agent_workspace_revision(const char *workspace, char ret_revision[AGENT_REVISION_BYTES])
 {
-    AUTO_FREE char *git_dir = find_git_dir(workspace);
+    AUTO_FREE char *top = NULL;
+    AUTO_FREE char *git_dir = find_git_dir(workspace, &top);
     AUTO_FREE char *common_dir = git_dir ? common_dir_of(git_dir) : NULL;
     AUTO_FREE char *value = git_dir ? read_ref(git_dir, common_dir, "HEAD") : NULL;
 
@@ -167,4 +171,27 @@ bool agent_workspace_revision(const char *workspace, char ret_revision[AGENT_REV
         value = next;
     }
     return false;
+}
+
+bool agent_repository_find(const char *workspace, struct agent_repository *ret_repository)
+{
+    AUTO_FREE char *top = NULL;
+    AUTO_FREE char *git_dir = find_git_dir(workspace, &top);
+    AUTO_FREE char *common_dir = git_dir ? common_dir_of(git_dir) : NULL;
+    AUTO_FREE char *git_real = git_dir ? realpath(git_dir, NULL) : NULL;
+    AUTO_FREE char *common_real = common_dir ? realpath(common_dir, NULL) : NULL;
+
+    if (!git_real || !common_real)
+        return false;
+    *ret_repository = (struct agent_repository){ take_ptr(&top), take_ptr(&git_real),
+                                                 take_ptr(&common_real) };
+    return true;
+}
+
+void agent_repository_deinit(struct agent_repository *repository)
+{
+    free(repository->top);
+    free(repository->git_dir);
+    free(repository->common_dir);
+    *repository = (struct agent_repository){ 0 };
 }

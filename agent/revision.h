@@ -18,4 +18,15 @@
  */
 bool agent_workspace_revision(const char *workspace, char ret_revision[AGENT_REVISION_BYTES]);
 
+/* Where a repository keeps what it has, as absolute physical paths. */
+struct agent_repository {
+    char *top;        /* the checkout that the workspace is or lies in */
+    char *git_dir;    /* of that checkout */
+    char *common_dir; /* of all its worktrees */
+};
+
+/* False, nothing set, when there is none. */
+bool agent_repository_find(const char *workspace, struct agent_repository *ret_repository);
+void agent_repository_deinit(struct agent_repository *repository); /* safe on a zeroed one */
+
 #endif

@@ -8,6 +8,7 @@
 #define CHUNK_BYTES 65536
 /* After its result an agent gets this long (at most kill_grace) to exit by itself. */
 #define RESULT_GRACE_MS 3000
+#define GATHER_MS       100
 #define EXIT_POLL_MS    50 /* where the kernel gives us no pidfd */
 
 /* Once we stop a run, what it still prints is nobody's answer. */
@@ -123,17 +124,34 @@ static int64_t next_look_ms(const struct agent_run *run, int64_t now_ms)
     return at_ms;
 }
 
+/*
+ * How long to let output gather after some was read: an agent that streams prints many lines a
+ * second, and nobody is shown text that often. What comes after a silence is read at once, and
+ * so is the rest when the agent exits.
+ */
+static int64_t gathers_until_ms(const struct agent_run *run)
+{
+    bool is_streaming = run->state == RUNNING && run->follow.offset > 0 && run->result_ms < 0;
+
+    return is_streaming ? run->last_output_ms + GATHER_MS : 0;
+}
+
 void run_wait_for_news(const struct agent_run *run, int64_t deadline_ms)
 {
     struct pollfd fds[3];
     nfds_t count = 0;
     int64_t now_ms = clock_now_ms();
     int64_t until_ms = smaller(deadline_ms, next_look_ms(run, now_ms));
-    int64_t timeout_ms = until_ms - now_ms;
+    int64_t gathered_ms = gathers_until_ms(run);
+    int64_t timeout_ms = 0;
 
+    if (gathered_ms > now_ms)
+        until_ms = smaller(until_ms, gathered_ms);
+    else
+        fds[count++] = (struct pollfd){ .fd = run->follow.notice_fd, .events = POLLIN };
+    timeout_ms = until_ms - now_ms;
     if (timeout_ms <= 0)
         return;
-    fds[count++] = (struct pollfd){ .fd = run->follow.notice_fd, .events = POLLIN };
     if (!run->has_leader_ended)
         fds[count++] = (struct pollfd){ .fd = run->pidfd, .events = POLLIN };
     if (run->state == RUNNING)

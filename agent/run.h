@@ -102,6 +102,7 @@ enum agent_outcome {
     AGENT_TIMEOUT,
     AGENT_OUTPUT_LIMIT,
     AGENT_NOT_STARTED, /* missing binary, not executable, bad workspace, ... */
+    AGENT_NOT_FENCED,  /* agent.fence is on, and this host cannot build it */
     AGENT_NOT_AUTHENTICATED,
     AGENT_UNTRUSTED_WORKSPACE,
     AGENT_BAD_MODEL,

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "agent/environment.h"
+#include "agent/fence_cgroup.h"
 #include "agent/meta.h"
 #include "agent/outcome.h"
 #include "agent/process.h"
@@ -208,7 +209,7 @@ static void take_status(struct agent_run *run)
 
 static void decide_result(struct agent_run *run, int64_t now_ms)
 {
-    char step[64], text[256];
+    char step[64], text[512];
     AUTO_BUF struct buf errors = { 0 };
     struct agent_evidence evidence = { 0 };
     int64_t ended_ms = run->result_ms >= 0 ? run->result_ms : now_ms;
@@ -244,6 +245,7 @@ void run_finish(struct agent_run *run, int64_t now_ms)
     if (run->leader > 0)
         process_reap(run->leader);
     agent_reap_orphans();
+    fence_group_release_run(run->id); /* its supervisor does, unless it was killed */
     run->state = ENDED;
 }
 

@@ -54,21 +54,28 @@ static struct agent_run *new_run(const struct agent_spec *spec, const char *run_
 /* ---- start --------------------------------------------------------------------------------
  */
 
-/* A relative path with a slash means our directory, not the workspace that the agent gets. */
+/*
+ * A relative path with a slash means our directory, not the workspace that the agent gets; a
+ * name means our PATH, not the short one that it gets. Its last part stays as it is: it may be
+ * a link whose name says what it is. What is not there stays: the launcher says so.
+ */
 static char *resolve_program(const char *program)
 {
-    char *absolute = NULL;
+    AUTO_FREE char *found = agent_environment_find(program);
+    AUTO_FREE char *directory = NULL;
+    char *slash = found ? strrchr(found, '/') : NULL;
 
-    if (program[0] != '/' && strchr(program, '/'))
-        absolute = realpath(program, NULL);
-    return absolute ? absolute : xstrdup(program);
+    if (!slash || found[0] == '/')
+        return found ? take_ptr(&found) : xstrdup(program);
+    *slash = '\0';
+    directory = realpath(found, NULL);
+    return directory ? xasprintf("%s/%s", directory, slash + 1) : xstrdup(program);
 }
 
 static int write_meta(const struct agent_run *run, const struct agent_spec *spec,
-                      struct err *err)
+                      const char *program, struct err *err)
 {
     struct dialect_argv argv = { 0 };
-    AUTO_FREE char *program = resolve_program(spec->command[0]);
     struct agent_meta meta = {
         .dialect = xstrdup(run->dialect->name),
         .workspace = xstrdup(spec->workspace),
@@ -173,12 +180,21 @@ int run_make_inside(const struct agent_run *run, const char *name, struct err *e
 static int prepare_and_spawn(struct agent_run *run, const struct agent_spec *spec,
                              struct err *err)
 {
+    AUTO_FREE char *program = resolve_program(spec->command[0]);
+    struct agent_environment wanted = { .names = spec->env_names,
+                                        .run_id = run->id,
+                                        .run_dir = run->dir,
+                                        .slot_dir = spec->slot_dir,
+                                        .program = program };
+
     if (run_make_inside(run, RUN_DIR_OUTBOX, err) != 0 ||
         run_make_inside(run, RUN_DIR_TMP, err) != 0 ||
         agent_meta_write_file(run->dir, AGENT_FILE_PROMPT, spec->prompt, spec->prompt_len,
                               err) != 0 ||
-        agent_follow_init(&run->follow, run->dir, err) != 0 || write_meta(run, spec, err) != 0)
+        agent_follow_init(&run->follow, run->dir, err) != 0 ||
+        write_meta(run, spec, program, err) != 0)
         return -1;
+    run->environment = agent_environment_build(&wanted);
     return run_spawn(run, err);
 }
 
@@ -196,7 +212,6 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
         return -1;
     run = new_run(spec, run_id, dialect_get(spec->dialect));
     run->launcher = xstrdup(spec->launcher);
-    run->environment = agent_environment_build(spec->env_names, run_id, spec->slot_dir);
     if (prepare_and_spawn(run, spec, err) != 0) {
         file_remove_tree(run->dir, NULL);
         run_delete(run);

@@ -23,6 +23,7 @@
 
 #define SLOTS_MAX     512 /* 64 workers, twice, after a restart, and then some */
 #define NUMBER_DIGITS 3
+#define UNUSABLE_MAX  8 /* a full disk, rather than what runs left */
 #define ID_MAX_BYTES  64
 
 struct agent_slot {
@@ -163,23 +164,28 @@ static struct agent_slot *try_slot(const char *root, int number, enum agent_mode
 static int take_any(const char *root, const struct agent_slot_wanted *wanted,
                     struct agent_slot **ret_slot, struct err *err)
 {
-    for (int number = 0; number < SLOTS_MAX; number++) {
+    struct err why = { .kind = ERR_TEMP, .message = "all slots for agents are taken" };
+
+    int unusable = 0;
+
+    for (int number = 0; number < SLOTS_MAX && unusable < UNUSABLE_MAX; number++) {
         struct agent_slot *slot = try_slot(root, number, wanted->mode);
 
         if (!slot)
             continue;
-        if (write_run(slot, wanted->run_id, err) == 0 &&
-            fill(root, slot->dir, wanted, err) == 0) {
+        if (write_run(slot, wanted->run_id, &why) == 0 &&
+            fill(root, slot->dir, wanted, &why) == 0) {
             *ret_slot = slot;
             return 0;
         }
         forget_run(slot->lock_fd);
         free_slot(slot);
-        if (err->kind == ERR_INPUT || number + 1 == SLOTS_MAX)
-            return -1;
-        log_debug("slot %d is of no use: %s", number, err->message);
+        if (why.kind == ERR_INPUT)
+            break;
+        unusable++;
+        log_debug("slot %d is of no use: %s", number, why.message);
     }
-    return err_set(err, ERR_TEMP, "all %d slots for agents are taken", SLOTS_MAX);
+    return err_set(err, why.kind, "%s", why.message);
 }
 
 int agent_slot_take(const struct agent_slot_wanted *wanted, struct agent_slot **ret_slot,

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "agent/run.h"
+#include "agent/slot.h"
+#include "agent/worktree.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "bot/cli.h"
+#include "bot/fencing.h"
 #include "bot/guard_values.h"
 #include "bot/wiring.h"
 #include "config/config.h"
@@ -178,6 +181,40 @@ static void check_agent(struct report *report, const struct config *config)
     }
 }
 
+/* Where cursor-agent has its data, see slot.h. */
+static void check_slots(struct report *report, const struct config *config)
+{
+    if (config->agent.dialect == CONFIG_DIALECT_CURSOR &&
+        agent_slot_path_is_long(config->state_dir))
+        say(report, FINDING_WARN, "state_dir",
+            "%s is so long that cursor-agent may use /tmp/.cursor for data instead of a "
+            "directory of each run's own; mend: a state_dir of at most %zu bytes",
+            config->state_dir, AGENT_SLOT_DATA_MAX_BYTES - strlen("/slots/999/data"));
+}
+
+/* Seen from this shell; the daemon's control group is its own: `threadkeeper status`. */
+static void check_fence(struct report *report, const struct config *config)
+{
+    AUTO_BUF struct buf missing = { 0 };
+    bool refuses = false;
+
+    if (config->agent.fence == CONFIG_FENCE_OFF) {
+        say(report, FINDING_WARN, "fence",
+            "agent.fence is off: agents can read and change what the daemon's user can");
+        return;
+    }
+    buf_init(&missing, NAMES_MAX_BYTES);
+    refuses = fencing_missing(config, &missing);
+    if (missing.len == 0)
+        say(report, FINDING_OK, "fence", "all parts are there");
+    for (const char *line = buf_text(&missing); *line;) {
+        size_t len = strcspn(line, "\n");
+
+        say(report, refuses ? FINDING_FAIL : FINDING_WARN, "fence", "%.*s", (int)len, line);
+        line += line[len] ? len + 1 : len;
+    }
+}
+
 static void check_workspace(struct report *report, const char *name, const char *path,
                             bool writes)
 {
@@ -197,18 +234,38 @@ static void check_workspace(struct report *report, const char *name, const char 
         say(report, FINDING_OK, "workspace", "%s: %s", name, path);
 }
 
+/* Asks git, so only where it will be asked. */
+static void check_worktree(struct report *report, const struct config *config, const char *name,
+                           const char *path, bool writes)
+{
+    struct err err = { 0 };
+
+    if (!config->agent.worktree || !writes)
+        return;
+    if (agent_worktree_check(path, &err) < 0)
+        say(report, FINDING_FAIL, "worktree", "%s: %s", name, err.message);
+    else
+        say(report, FINDING_OK, "worktree", "%s: a branch for each conversation", name);
+}
+
 static void check_workspaces(struct report *report, const struct config *config)
 {
     check_workspace(report, "agent.workspace", config->agent.workspace,
                     config->agent.mode == CONFIG_MODE_WRITE);
+    check_worktree(report, config, "agent.workspace", config->agent.workspace,
+                   config->agent.mode == CONFIG_MODE_WRITE);
     for (size_t i = 0; i < config->channels_count; i++) {
         const struct config_channel *channel = &config->channels[i];
         AUTO_FREE char *name = xasprintf("channels.%s.workspace", channel->id);
+        bool writes =
+            (channel->has_mode ? (int)channel->mode : config->agent.mode) == CONFIG_MODE_WRITE;
 
         if (channel->workspace)
-            check_workspace(report, name, channel->workspace,
-                            channel->has_mode ? channel->mode == CONFIG_MODE_WRITE
-                                              : config->agent.mode == CONFIG_MODE_WRITE);
+            check_workspace(report, name, channel->workspace, writes);
+        if (channel->workspace || channel->has_mode)
+            check_worktree(report, config, name,
+                           channel->workspace ? channel->workspace : config->agent.workspace,
+                           writes);
     }
 }
 
@@ -323,7 +380,9 @@ int command_check(const struct cli *cli)
         http_cleanup();
     }
     check_agent(&report, config);
+    check_fence(&report, config);
     check_workspaces(&report, config);
+    check_slots(&report, config);
     check_store(&report, config);
     check_disk(&report, config);
     check_guard(&report, config);

@@ -5,11 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/process.h"
+#include "agent/slot.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "bot/chats.h"
 #include "bot/cmd_memory.h"
@@ -18,6 +23,8 @@
 
 #define RECEIPT_MAX_BYTES 4096
 #define ANSWER_MAX_BYTES  16
+#define END_RUN_MS        2000
+#define END_RUN_STEP_MS   10
 
 /* ---- what would go ------------------------------------------------------------------------
  */
@@ -123,8 +130,18 @@ static void put_receipt(struct memory_call *call, const struct memory_forgotten 
     memory_put(call, "\n");
 }
 
-/* The directories hold the prompt and the answer. */
-static int remove_runs(struct memory_call *call, const struct memory_forgotten *forgotten)
+/* No daemon watches it: its agent would go on with what is to be forgotten. */
+static void end_run(const char *run_id)
+{
+    int64_t until_ms = clock_now_ms() + END_RUN_MS;
+
+    while (process_signal_run(run_id, 0, SIGKILL) > 0 && clock_now_ms() < until_ms)
+        poll(NULL, 0, END_RUN_STEP_MS);
+}
+
+/* The directories hold the prompt and the answer, the slot what the agent noted for itself. */
+static int remove_runs(struct memory_call *call, const struct memory_forgotten *forgotten,
+                       bool is_alone)
 {
     int status = CLI_OK;
 
@@ -133,10 +150,15 @@ static int remove_runs(struct memory_call *call, const struct memory_forgotten *
             xasprintf("%s/runs/%s", call->config->state_dir, forgotten->run_ids[i]);
         struct err err = { 0 };
 
-        if (*forgotten->run_ids[i] && !strchr(forgotten->run_ids[i], '/') &&
-            *forgotten->run_ids[i] != '.' && file_remove_tree(path, &err) < 0)
+        if (!*forgotten->run_ids[i] || strchr(forgotten->run_ids[i], '/') ||
+            *forgotten->run_ids[i] == '.')
+            continue;
+        if (is_alone)
+            end_run(forgotten->run_ids[i]);
+        if (file_remove_tree(path, &err) < 0)
             status = memory_say_failed(call, &err);
     }
+    agent_slots_clear(call->config->state_dir);
     return status;
 }
 
@@ -201,7 +223,7 @@ static int forget(struct memory_call *call)
         memory_forgotten_deinit(&forgotten);
         return memory_say_failed(call, &err);
     }
-    status = remove_runs(call, &forgotten);
+    status = remove_runs(call, &forgotten, what.is_alone);
     chats_forget(call->config->state_dir, &forgotten);
     put_receipt(call, &forgotten);
     memory_forgotten_deinit(&forgotten);

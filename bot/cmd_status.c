@@ -61,6 +61,26 @@ static void print_figures(const json_t *memory)
            (int64_t)summaries, (int64_t)answers, (int64_t)refused);
 }
 
+static void print_fence(const json_t *fence)
+{
+    const json_t *missing = json_object_get(fence, "missing");
+    const char *mode = json_string_value(json_object_get(fence, "mode"));
+    const json_t *line;
+    size_t index;
+
+    if (!mode) /* a daemon of an older version */
+        return;
+    printf("  fence     %s%s\n", mode,
+           strcmp(mode, "off") == 0        ? ": agents are not confined"
+           : json_array_size(missing) == 0 ? ", all of it"
+                                           : ", without:");
+    json_array_foreach(missing, index, line)
+    {
+        if (strcmp(mode, "off") != 0)
+            printf("            %s\n", json_string_value(line));
+    }
+}
+
 static void print_links(const json_t *links)
 {
     size_t index;
@@ -115,6 +135,7 @@ static int print_human(const char *text, struct err *err)
     printf("  memory    %s, %" PRId64 " conversations at hand, %" PRId64 " KiB\n", mode,
            (int64_t)conversations, (int64_t)bytes / 1024);
     print_figures(json_object_get(root, "memory"));
+    print_fence(json_object_get(root, "fence"));
     if (damaged)
         printf(
             "            THE DATABASE IS DAMAGED: the next start moves it aside and keeps what "

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/fence_cgroup.h"
 #include "agent/run.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -32,6 +33,7 @@
 #include "bot/courier.h"
 #include "bot/desk.h"
 #include "bot/dispatch.h"
+#include "bot/fencing.h"
 #include "bot/guard.h"
 #include "bot/intake.h"
 #include "bot/loop.h"
@@ -423,6 +425,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
                  &app->loop, err) < 0 ||
         memory_open(&options, app->metrics, &app->memory, err) < 0)
         return -1;
+    fencing_begin(app->config);
     return 0;
 }
 
@@ -455,6 +458,7 @@ static void close_parts(struct daemon *daemon)
     slack_features_free(app->features);
     slack_limits_free(app->limits);
     metrics_free(app->metrics);
+    fence_cgroup_end();
     http_cleanup();
     free(app->launcher);
     free(app->runs_dir);

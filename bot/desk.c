@@ -173,18 +173,18 @@ static void do_stop_pressed(struct desk *desk, const struct task *task)
  */
 static void do_stop_sign(struct desk *desk, const struct task *task)
 {
+    const char *whose = desk_is_admin(desk->app, task->user) ? NULL : task->user;
+    struct dispatch_message message = { task->channel, task->detail, whose };
     AUTO_FREE char *thread_ts = NULL;
-    AUTO_FREE char *conversation = dispatch_find_conversation(
-        desk->app->dispatch, task->channel, task->detail, &thread_ts);
-    struct dispatch_filter filter = { .conversation = conversation };
+    AUTO_FREE char *conversation =
+        dispatch_find_conversation(desk->app->dispatch, &message, &thread_ts);
+    struct dispatch_filter filter = { .conversation = conversation, .user = whose };
     struct err err = { 0 };
     unsigned running;
     size_t waiting;
 
     if (!conversation)
         return;
-    if (!desk_is_admin(desk->app, task->user))
-        filter.user = task->user;
     desk_stop_matching(desk->app, &filter, &running, &waiting);
     log_info("stop sign by user=%s channel=%s ts=%s: running=%u waiting=%zu", task->user,
              task->channel, task->detail, running, waiting);

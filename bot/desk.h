@@ -36,9 +36,9 @@ void desk_stop_pressed(struct desk *desk, const char *channel, const char *threa
                        const char *user);
 
 /*
- * A stop sign as a reaction to message `ts`. Where that is a question under way or waiting, or
- * the answer to one, what its person asked in that conversation is stopped, as by !stop, if it
- * is that person who reacted; admins stop all of it. Else nothing happens.
+ * A stop sign as a reaction to message `ts`. Where that is a question of `user` under way or
+ * waiting, or the answer to one, what that person asked in that conversation is stopped, as by
+ * !stop; an admin stops all of it by anybody's. Else nothing happens.
  */
 void desk_stop_sign(struct desk *desk, const char *channel, const char *ts, const char *user);
 

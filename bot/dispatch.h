@@ -146,13 +146,19 @@ size_t dispatch_take_waiting(struct dispatch *dispatch, const struct dispatch_fi
 struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *channel,
                                        const char *ts);
 
+struct dispatch_message {
+    const char *channel;
+    const char *ts;
+    const char *user; /* who must have asked what it is about; NULL: whoever */
+};
+
 /*
- * The conversation whose running turn answers the message (channel, ts) or is answering in it,
- * or in which it waits or tells the place of one that waits; *ret_thread is where it is
- * answered. NULL: no such, and *ret_thread as before; caller frees both.
+ * The conversation in which the message is a question that is being answered or waits, is
+ * written into by the running turn, or tells the place of a waiting question; *ret_thread is
+ * where it is answered. NULL: no such, and *ret_thread as before; caller frees both.
  */
-char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
-                                 char **ret_thread);
+char *dispatch_find_conversation(struct dispatch *dispatch,
+                                 const struct dispatch_message *message, char **ret_thread);
 
 /* The running turn answers in this message, too; the message tells the place of a waiting one.
  */

@@ -129,36 +129,39 @@ struct ledger_entry *dispatch_withdraw(struct dispatch *dispatch, const char *ch
 /* ---- which conversation a message stands in -----------------------------------------------
  */
 
-static bool is_of_turn(const struct running *running, const char *channel, const char *ts)
+/* One of those questions, asked by `user`, or a message of the answer to them. */
+static bool is_of_turn(const struct running *running, const char *channel, const char *ts,
+                       const char *user)
 {
     if (!running || strcmp(running->channel, channel) != 0)
         return false;
     for (size_t i = 0; i < running->asked_count; i++) {
         if (strcmp(running->asked[i].ts, ts) == 0)
-            return true;
+            return matches(user, running->asked[i].user);
     }
     for (size_t i = 0; i < DISPATCH_ANSWERS_MAX; i++) {
         if (strcmp(running->answers[i], ts) == 0)
-            return true;
+            return is_asked_by(running, user);
     }
     return false;
 }
 
-char *dispatch_find_conversation(struct dispatch *dispatch, const char *channel, const char *ts,
-                                 char **ret_thread)
+char *dispatch_find_conversation(struct dispatch *dispatch,
+                                 const struct dispatch_message *message, char **ret_thread)
 {
     struct lane *lane;
     struct lane *next_lane;
     char *found = NULL;
 
-    if (!*ts)
+    if (!*message->ts)
         return NULL;
     pthread_mutex_lock(&dispatch->lock);
     HASH_ITER(hh, dispatch->lanes, lane, next_lane)
     {
-        const struct waiting *item = find_waiting(lane, channel, ts);
+        const struct waiting *item = find_waiting(lane, message->channel, message->ts);
 
-        if (!item && !is_of_turn(lane->running, channel, ts))
+        if (item ? !matches(message->user, item->entry->user)
+                 : !is_of_turn(lane->running, message->channel, message->ts, message->user))
             continue;
         found = xstrdup(lane->key);
         *ret_thread = xstrdup(item ? item->entry->reply_thread : lane->running->thread);

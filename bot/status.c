@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "bot/app.h"
 #include "bot/dispatch.h"
+#include "bot/fencing.h"
 #include "bot/figures.h"
 #include "bot/loop.h"
 #include "bot/summarizer.h"
@@ -66,13 +67,14 @@ static json_t *status_json(struct app *app)
 
     dispatch_get_figures(app->dispatch, NULL, &queue);
     return json_pack(
-        "{s:s, s:b, s:I, s:I, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:I, s:I, s:b}, s:o}", "version",
-        TK_VERSION, "ready", (int)is_ready(app), "started_at", (json_int_t)app->started_wall_s,
-        "uptime_ms", (json_int_t)(clock_now_ms() - app->started_ms), "slack", "team",
-        app->self.team, "user", app->self.user, "user_id", app->self.user_id, "links",
-        links_json(app), "queue", "waiting", (json_int_t)queue.waiting, "running",
-        (json_int_t)queue.running, "people", (json_int_t)queue.people, "overflowing",
-        (int)queue.is_overflowing, "memory", memory_json(app));
+        "{s:s, s:b, s:I, s:I, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:I, s:I, s:b}, s:o, s:o}",
+        "version", TK_VERSION, "ready", (int)is_ready(app), "started_at",
+        (json_int_t)app->started_wall_s, "uptime_ms",
+        (json_int_t)(clock_now_ms() - app->started_ms), "slack", "team", app->self.team, "user",
+        app->self.user, "user_id", app->self.user_id, "links", links_json(app), "queue",
+        "waiting", (json_int_t)queue.waiting, "running", (json_int_t)queue.running, "people",
+        (json_int_t)queue.people, "overflowing", (int)queue.is_overflowing, "memory",
+        memory_json(app), "fence", fencing_json(app->config));
 }
 
 static void update_gauges(struct app *app)

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "bot/fencing.h"
 #include "bot/wiring.h"
 #include "memory/summary.h"
 
@@ -149,6 +150,7 @@ static enum summarize_outcome ask_agent(const struct summarize *summarize,
     char run_id[AGENT_RUN_ID_BYTES];
     struct agent_run *run = NULL;
     struct agent_slot *slot = NULL;
+    struct fencing fencing;
     enum summarize_outcome outcome = SUMMARIZE_STOPPED;
     struct err err = { 0 };
 
@@ -158,6 +160,7 @@ static enum summarize_outcome ask_agent(const struct summarize *summarize,
     spec.env_names = env_names;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
+    fencing_init(&fencing, summarize->config, &spec);
     agent_run_new_id(run_id);
     if (take_slot(summarize, run_id, &spec, &slot, &err) < 0 ||
         agent_run_start(&spec, run_id, &run, &err) < 0) {
@@ -167,6 +170,7 @@ static enum summarize_outcome ask_agent(const struct summarize *summarize,
         outcome = judge(summarize, agent_run_result(run), answer);
     }
     agent_run_free(run, false);
+    fencing_deinit(&fencing);
     agent_slot_release(slot, false);
     if (agent_run_remove(summarize->runs_dir, run_id, &err) < 0)
         log_warn("%s", err.message);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "agent/slot.h"
 #include "agent/sweep.h"
+#include "agent/worktree.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/thread.h"
@@ -15,6 +17,7 @@
 #include "base/log.h"
 
 #define PERIOD_MAX_MS (INT64_C(15) * 60 * 1000)
+#define RUN_SLACK_MS  (INT64_C(60) * 60 * 1000)
 #define PERIOD_MIN_MS (INT64_C(15) * 1000)
 
 struct sweeper {
@@ -36,6 +39,34 @@ static void report(const struct sweeper *sweeper, const struct agent_swept *swep
         log_info("leftovers of runs: removed=%zu bytes=%lld ended=%zu kept=%zu kept_bytes=%lld",
                  swept->removed, (long long)swept->removed_bytes, swept->ended, swept->kept,
                  (long long)swept->kept_bytes);
+}
+
+/* What is marked as used when a run begins and ends is not old while one may be busy in it,
+ * whatever memory.retention says. */
+static int64_t oldest_wall_s(const struct config *config)
+{
+    int64_t busy_ms = config->agent.timeout_ms + RUN_SLACK_MS;
+    int64_t age_ms =
+        config->memory.retention_ms > busy_ms ? config->memory.retention_ms : busy_ms;
+
+    return clock_wall_s() - age_ms / 1000;
+}
+
+/* Slots of runs that ended alone; checkouts and chats of conversations that nobody goes on
+ * with. */
+static void sweep_places(struct app *app, const struct config *config)
+{
+    size_t worktrees = 0;
+    size_t chats = 0;
+    struct err err = { 0 };
+
+    agent_slots_clear(config->state_dir);
+    if (agent_worktrees_sweep(config->state_dir, oldest_wall_s(config), &app->is_stopping,
+                              &worktrees, &err) < 0 ||
+        agent_chats_sweep(config->state_dir, oldest_wall_s(config), &chats, &err) < 0)
+        log_warn("old worktrees or chats stay for now: %s", err.message);
+    if (worktrees || chats)
+        log_info("what is old: removed worktrees=%zu chats=%zu", worktrees, chats);
 }
 
 /* Returns how long to wait for the next. */
@@ -66,6 +97,7 @@ static int64_t sweep_once(const struct sweeper *sweeper, bool is_start)
     if (agent_sweep(&sweep, &swept, &err) < 0)
         log_warn("leftovers of runs stay for now: %s", err.message);
     report(sweeper, &swept);
+    sweep_places(app, config); /* last: commits may take their time */
     config_unref(config);
     if (period_ms > PERIOD_MAX_MS)
         return PERIOD_MAX_MS;

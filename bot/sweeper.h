@@ -1,6 +1,7 @@
 /*
- * sweeper.h - the thread that looks after what dead processes left: at the start of the daemon,
- * then every so often.
+ * sweeper.h - the thread that looks after what dead processes left, and after what nobody has
+ * used for as long as memory.retention says - git worktrees, whose work stays on their
+ * branches, and the agents' own chats: at the start of the daemon, then every so often.
  *
  * Owns:    its thread.
  * Threads: startup for sweeper_start(), loop for sweeper_join().

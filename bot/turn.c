@@ -172,11 +172,21 @@ static enum turn_outcome follow(struct turn *turn, struct turn_progress *progres
     return TURN_LEFT;
 }
 
+static enum turn_outcome carry_out(struct turn *turn, struct turn_progress *progress)
+{
+    const char *sentence = TURN_NOT_STARTED;
+    struct err err = { 0 };
+
+    if (turn_begin(turn, progress, &sentence, &err) < 0 ||
+        open_conversation(turn, progress, &err) < 0 ||
+        turn_have_agent(turn, progress, &sentence, &err) < 0)
+        return end_not_started(turn, progress, sentence, &err);
+    return progress->run ? follow(turn, progress) : turn_end_kept(turn, progress);
+}
+
 enum turn_outcome turn_run(struct turn *turn)
 {
     struct turn_progress progress = { 0 };
-    const char *sentence = TURN_NOT_STARTED;
-    struct err err = { 0 };
     enum turn_outcome outcome;
 
     buf_init(&progress.denied, 1024);
@@ -184,16 +194,10 @@ enum turn_outcome turn_run(struct turn *turn)
     buf_init(&progress.shown, TURN_SHOWN_MAX_BYTES);
     for (size_t i = 0; i < turn->batch->count; i++)
         progress.ids[i] = turn->batch->entries[i]->id;
-    if (turn_begin(turn, &progress, &sentence, &err) < 0 ||
-        open_conversation(turn, &progress, &err) < 0 ||
-        turn_have_agent(turn, &progress, &sentence, &err) < 0) {
-        outcome = end_not_started(turn, &progress, sentence, &err);
-    } else if (!progress.run) {
-        outcome = turn_end_kept(turn, &progress);
-    } else {
-        outcome = follow(turn, &progress);
-    }
+    outcome = carry_out(turn, &progress);
     end_agent(turn, &progress, outcome == TURN_LEFT);
+    agent_worktree_deinit(&progress.worktree);
+    free(progress.branch_note);
     memory_conversation_end(turn->memory, progress.conversation);
     buf_deinit(&progress.denied);
     buf_deinit(&progress.done);

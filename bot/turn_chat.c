@@ -208,6 +208,7 @@ static bool is_passing(enum agent_outcome outcome)
 {
     switch (outcome) {
     case AGENT_NOT_STARTED:
+    case AGENT_NOT_FENCED:
     case AGENT_NOT_AUTHENTICATED:
     case AGENT_UNTRUSTED_WORKSPACE:
     case AGENT_BAD_MODEL:

@@ -214,6 +214,8 @@ static void print_note(const struct turn *turn, const struct turn_progress *prog
         buf_append_text(note, "_The agent finished without a word._");
     if (note->len && buf_text(note)[note->len - 1] != '\n')
         buf_append_char(note, '\n');
+    if (progress->branch_note)
+        buf_printf(note, "%s\n", progress->branch_note);
     turn_print_usage(turn, progress, note);
 }
 
@@ -229,6 +231,7 @@ static enum turn_outcome end_answered(struct turn *turn, struct turn_progress *p
     last_lines = turn_files_join(&progress->files, buf_text(&note));
     if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
+    turn_note_branch_told(turn, progress);
     if (remember(turn, progress, turn->surface->ops->answer(turn->surface), LEDGER_DONE))
         turn_chat_keep(turn, progress);
     if (is_whole && !progress->files.not_gone && !progress->files.sent_files)
@@ -264,6 +267,7 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
     AUTO_FREE char *last_lines = NULL;
 
     turn_note_run(turn, progress);
+    turn_keep_work(turn, progress);
     log_info("run=%s ended: interrupted by a newer message", progress->run_id);
     if (turn_files_deliver(turn, progress, AGENT_CANCELLED) < 0)
         return TURN_LEFT;
@@ -320,6 +324,7 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
              clock_human(result->duration_ms, took), *result->cause ? ": " : "", result->cause);
+    turn_keep_work(turn, progress);
     if (turn_files_deliver(turn, progress, result->outcome) < 0)
         return TURN_LEFT;
     if (result->outcome == AGENT_OK)

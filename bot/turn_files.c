@@ -70,7 +70,7 @@ static void append_name(struct buf *out, const char *name)
 
     buf_append_char(out, '`');
     for (size_t i = 0; i < len; i++)
-        buf_append_char(out, strchr("`<>&", name[i]) ? '?' : name[i]);
+        buf_append(out, strchr("`<>&", name[i]) ? "?" : &name[i], 1);
     buf_append_text(out, name[len] ? "\xe2\x80\xa6`" : "`");
 }
 

@@ -2,6 +2,7 @@
  * turn_parts.h - the parts of one turn, for its own modules only.
  *
  *   turn_start.c  from the messages to a running agent (or one of an earlier process)
+ *   turn_worktree.c  the checkout that it works in
  *   turn_show.c   what the agent does, as the person sees it
  *   turn_again.c  once more, after a failure of the agent that passes
  *   turn_steer.c  what newer messages make of a turn that runs
@@ -16,6 +17,7 @@
 
 #include "agent/run.h"
 #include "agent/slot.h"
+#include "agent/worktree.h"
 #include "base/buf.h"
 #include "bot/activity.h"
 #include "bot/chats.h"
@@ -45,12 +47,14 @@ struct turn_progress {
     struct conversation *conversation;
     struct agent_run *run;
     struct activity activity;
-    bool has_started;              /* the first line of the run came */
-    char model[USAGE_MODEL_BYTES]; /* as the agent calls it, "" when it does not */
-    struct usage usage;            /* of the runs that have ended */
-    struct usage unpaid;           /* of these, what is not counted for the person yet */
-    struct agent_slot *slot;       /* of a run that was started here, else NULL */
-    struct buf denied;             /* what the agent was not allowed to do */
+    bool has_started;               /* the first line of the run came */
+    char model[USAGE_MODEL_BYTES];  /* as the agent calls it, "" when it does not */
+    struct usage usage;             /* of the runs that have ended */
+    struct usage unpaid;            /* of these, what is not counted for the person yet */
+    struct agent_slot *slot;        /* of a run that was started here, else NULL */
+    struct agent_worktree worktree; /* where that run works; path NULL: in the workspace */
+    char *branch_note; /* where the work is, for who does not know yet; else NULL */
+    struct buf denied; /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
     struct buf shown;        /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
@@ -99,6 +103,14 @@ int turn_have_agent(struct turn *turn, struct turn_progress *progress,
 /* A new run for the batch, told what earlier ones have said and done (progress->shown). */
 int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct err *err);
 
+/*
+ * turn_worktree.c: the conversation's own checkout, where it has one (agent.worktree). What was
+ * done in it is committed to its branch when a run has ended, before the person reads the
+ * answer; what fails there is logged and stays in the checkout.
+ */
+int turn_open_worktree(struct turn *turn, struct turn_progress *progress, struct err *err);
+void turn_keep_work(struct turn *turn, struct turn_progress *progress);
+void turn_note_branch_told(struct turn *turn, struct turn_progress *progress);
 /* Serves the surface when it is time, and carries a stop from there to the run. Returns when it
  * wants to be served again. */
 int64_t turn_tick(struct turn *turn, int64_t now_ms);

@@ -9,6 +9,7 @@
 #include "agent/sweep.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "bot/fencing.h"
 #include "bot/note.h"
 #include "bot/wiring.h"
 #include "memory/context.h"
@@ -144,6 +145,7 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     struct agent_prompt prompt = {
         .mode = settings->mode,
         .instructions = settings->instructions,
+        .branch = progress->worktree.branch,
         .files = progress->files.inbox,
         .files_count = progress->files.inbox_count,
         .outbox = turn->web ? progress->files.outbox : NULL,
@@ -221,6 +223,21 @@ static int take_slot(const struct turn *turn, struct turn_progress *progress,
     return 0;
 }
 
+static int start_run(struct turn *turn, struct turn_progress *progress, struct agent_spec *spec,
+                     struct err *err)
+{
+    struct fencing fencing;
+    int rc;
+
+    if (take_slot(turn, progress, spec, err) < 0 ||
+        turn_chat_store(turn, progress, spec, err) < 0)
+        return -1;
+    fencing_init(&fencing, turn->config, spec);
+    rc = agent_run_start(spec, progress->run_id, &progress->run, err);
+    fencing_deinit(&fencing);
+    return rc;
+}
+
 /*
  * Directory, ledger, note, in this order and before anything is done with what the message
  * holds: so a message that no process survives is counted, and a run whose directory has no
@@ -228,8 +245,9 @@ static int take_slot(const struct turn *turn, struct turn_progress *progress,
  */
 static int begin_run(const struct turn *turn, struct turn_progress *progress, struct err *err)
 {
-    AUTO_FD int hold = agent_sweep_hold(turn->runs_dir);
+    AUTO_FD int hold = agent_sweep_hold(turn->runs_dir); /* until the end */
 
+    (void)hold;
     agent_run_new_id(progress->run_id);
     if (run_dir_make(turn->runs_dir, progress->run_id, err) < 0 ||
         turn_save_shown(turn, progress, err) < 0 ||
@@ -254,6 +272,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     progress->has_new_run = false;
     if (turn_files_fetch(turn, progress) < 0)
         return err_set(err, ERR_TEMP, "the daemon stops");
+    if (turn_open_worktree(turn, progress, err) < 0)
+        return -1;
     buf_init(&prompt, PROMPT_MAX_BYTES + context_max_bytes(turn));
     if (turn_chat_begin(turn, progress, &settings, err) < 0)
         return -1;
@@ -264,16 +284,14 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
     spec.env_names = env_names;
     spec.mode = settings.mode;
     spec.model = settings.model;
-    spec.workspace = settings.workspace;
+    spec.workspace = progress->worktree.path ? progress->worktree.path : settings.workspace;
     spec.prompt = buf_text(&prompt);
     spec.prompt_len = prompt.len;
     if (!progress->is_follower &&
         kept_find(turn->memory, &turn->metrics->kept, &progress->question,
                   turn_first_entry(turn)->user, &progress->kept, &progress->kept_note))
         return 0;
-    if (take_slot(turn, progress, &spec, err) < 0 ||
-        turn_chat_store(turn, progress, &spec, err) < 0 ||
-        agent_run_start(&spec, progress->run_id, &progress->run, err) < 0)
+    if (start_run(turn, progress, &spec, err) < 0)
         return -1;
     if (!progress->is_follower)
         histogram_observe_us(turn->metrics->wait,

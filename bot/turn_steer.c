@@ -14,6 +14,7 @@
  */
 #include "bot/turn_parts.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -53,10 +54,17 @@ void turn_ask_busy(struct turn *turn, struct turn_progress *progress)
     eventfd_write(turn->cancel_fd, 1);
 }
 
-/* What is left of a run that an earlier process was ending when it died. */
-static bool may_be_killed(enum agent_outcome outcome)
+/* What is left of a run that an earlier process was ending when it died; what this one ended
+ * has left its mark. */
+static bool was_killed_before(const struct turn *turn, const struct turn_progress *progress,
+                              enum agent_outcome outcome)
 {
-    return outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT;
+    struct pollfd cancel = { .fd = turn->cancel_fd, .events = POLLIN };
+
+    if (!progress->is_taken_up || poll(&cancel, 1, 0) > 0)
+        return false;
+    return outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT ||
+           outcome == AGENT_CANCELLED;
 }
 
 enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *progress)
@@ -68,7 +76,7 @@ enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *pr
     if (!turn->dispatch || outcome == AGENT_OK ||
         dispatch_is_stopped(turn->dispatch, turn->batch))
         return DISPATCH_QUEUE;
-    if (busy == DISPATCH_QUEUE && progress->is_taken_up && may_be_killed(outcome))
+    if (busy == DISPATCH_QUEUE && was_killed_before(turn, progress, outcome))
         return dispatch_ask_busy(turn->dispatch, turn->batch, clock_now_ms(), true);
     /* One that failed at the same moment is told as such, unless the next run makes it good. */
     return busy == DISPATCH_INTERRUPT && outcome != AGENT_CANCELLED ? DISPATCH_QUEUE : busy;

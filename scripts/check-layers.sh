@@ -58,6 +58,7 @@ complain "hiredis.h lives in memory/" < <(home 'hiredis/.*\.h' "memory/")
 complain "libstemmer.h lives in memory/" < <(home 'libstemmer\.h' "memory/")
 complain "sodium.h lives in memory/" < <(home 'sodium\.h' "memory/")
 complain "yaml.h lives in config/" < <(home 'yaml\.h' "config/")
+complain "seccomp.h lives in agent/fence_seccomp.c" < <(home 'seccomp\.h' "agent/fence_seccomp.c")
 complain "libwebsockets.h lives in slack/ and bot/loop.c" < <(home 'libwebsockets\.h' "slack/ bot/loop.c")
 
 # A header that other folders include must not make them know a library's types.

@@ -22,6 +22,7 @@
 #define UPDATE_INTERVAL_MS  3000
 #define STREAM_SILENT_MS    230000
 #define STATUS_INTERVAL_MS  1000
+#define PLACEHOLDER_MS      1000  /* a message of status alone: most answers do not need it */
 #define STATUS_REFRESH_MS   75000 /* Slack drops a status after two minutes */
 #define RETRY_FIRST_MS      1000
 #define RETRY_CAP_MS        15000
@@ -96,6 +97,7 @@ struct slack_reply *slack_reply_new(struct slack_web *web,
     reply->last_write_ms = NEVER_MS;
     reply->retry_at_ms = NEVER_MS;
     reply->status_at_ms = NEVER_MS;
+    reply->status_since_ms = -1;
     reply->kind = first_kind(reply);
     return reply;
 }
@@ -247,6 +249,7 @@ void slack_reply_append(struct slack_reply *reply, const char *text, size_t len)
     defuse(reply, slack_text_unsafe_tail(buf_text(&reply->text) + reply->defused,
                                          reply->text.len - reply->defused));
     reply->status[0] = '\0'; /* what was being done has led to this text */
+    reply->status_since_ms = -1;
 }
 
 /* Nothing more will come: what was held back goes out. */
@@ -289,7 +292,6 @@ void slack_reply_set_status(struct slack_reply *reply, const char *status, int64
     AUTO_FREE char *clean = utf8_clean_copy(status, strlen(status), sizeof(reply->status) / 2);
     AUTO_BUF struct buf safe = { 0 };
 
-    (void)now_ms;
     buf_init(&safe, sizeof(reply->status) - 1);
     for (char *c = clean; *c; c++) {
         if (*c == '\n' || *c == '\t')
@@ -297,6 +299,8 @@ void slack_reply_set_status(struct slack_reply *reply, const char *status, int64
     }
     slack_text_append_safe(&safe, clean, strlen(clean));
     snprintf(reply->status, sizeof(reply->status), "%s", buf_text(&safe));
+    if (reply->status_since_ms < 0)
+        reply->status_since_ms = now_ms;
 }
 
 /* When the status line is due, INT64_MAX when it is not. */
@@ -370,6 +374,9 @@ static int64_t edit_due(const struct slack_reply *reply)
         is_behind = true;
     if (!is_behind && !reply_has_pending(reply))
         return CLOCK_FOREVER_MS;
+    if (!is_open && !reply_has_pending(reply) &&
+        reply->last_write_ms + UPDATE_INTERVAL_MS < reply->status_since_ms + PLACEHOLDER_MS)
+        return reply->status_since_ms + PLACEHOLDER_MS;
     return reply->last_write_ms + UPDATE_INTERVAL_MS;
 }
 

@@ -93,6 +93,7 @@ struct slack_reply {
     char status[256];       /* what is being done; "" once text came after it */
     char shown_status[256]; /* what the status line, or the message, says */
     int64_t status_at_ms;
+    int64_t status_since_ms; /* something is being done; -1: nothing */
 
     struct reply_task tasks[REPLY_TASKS_MAX]; /* those that run, or whose end is to be shown */
     size_t tasks_count;

@@ -14,10 +14,12 @@
 #include "base/clock.h"
 #include "tests/agent_double/acts_leak.h"
 #include "tests/agent_double/acts_stdin.h"
+#include "tests/agent_double/acts_write.h"
 #include "tests/agent_double/chats.h"
 #include "tests/agent_double/context.h"
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/history.h"
+#include "tests/agent_double/hostile.h"
 #include "tests/agent_double/personality.h"
 #include "tests/agent_double/record.h"
 #include "tests/agent_double/summary.h"
@@ -668,6 +670,7 @@ static const struct act acts[] = {
     { "ponder", false, play_ponder },
     { "person", false, play_person },
     { "slow", false, play_slow },
+    { "write", false, play_write },
     { "gate", false, play_gate },
     { "markup", false, play_markup },
     { "tools", false, play_tools },
@@ -715,6 +718,7 @@ static const struct act acts[] = {
     { "orphansid", false, play_orphansid },
     { "bgshell", false, play_bgshell },
     { "forkbomb-lite", false, play_forkbomb },
+    { "hostile", false, hostile_play },
     { "files", false, act_files },
 };
 

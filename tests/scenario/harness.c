@@ -240,6 +240,8 @@ static void set_defaults(struct harness *harness)
               double_path);
     set_value(harness, "agent", "workspace", "%s", harness->workspace);
     set_value(harness, "agent", "kill_grace", "500ms");
+    /* The double notes there what it was given; whoever tests the fence takes it back. */
+    set_value(harness, "agent", "fence_write", "[%s]", harness->workspace);
     set_value(harness, "access", "rate_limit", "{ requests: 0 }");
     /* Runs of the agent are counted, so none is started behind a test's back. */
     set_value(harness, "memory", "context", "{ summarizer: off }");

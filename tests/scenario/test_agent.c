@@ -80,7 +80,7 @@ static void the_agent_gets_no_slack_token_and_no_prompt_in_its_arguments(void **
     daemon_start(h);
     set_scenario(h, "ok");
     lab_say(h, ALICE, ALICE_DM, NULL, "a very private question");
-    lab_wait_replies(h, ALICE_DM, NULL, 1);
+    lab_wait_reply(h, ALICE_DM, NULL, "a very private question");
     path = xasprintf("%s/fake-cursor-agent.log", harness_workspace(h));
     buf_init(&record, 1 << 20);
     if (file_read(path, &record, &err) < 0)

@@ -78,10 +78,11 @@ static void shows_tools(struct harness *h, bool tells_of_beginnings)
     const char *thread;
     const char *text;
 
-    set_scenario(h, tells_of_beginnings ? "tools pause_ms=1200" : "tools");
+    set_scenario(h, "tools gate=1");
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper look");
     if (tells_of_beginnings)
         wait_card(h, thread, "ing auth.c");
+    open_gate(h);
     text = lab_wait_reply(h, DEV, thread, "Now you ask: \"look\"");
     CHECK_HOLDS(text,
                 "First I look at the files.\n\nThen I try a command.\n\nYou have not told",
@@ -90,6 +91,7 @@ static void shows_tools(struct harness *h, bool tells_of_beginnings)
     CHECK_INT(strstr(text, "DRAFT") == NULL && strstr(text, "SUBAGENT") == NULL, 1,
               "no draft, no subagent");
     lab_wait_idle(h, DEV, thread);
+    shut_gate(h);
 }
 
 static void tells_failures(struct harness *h, const struct reading *readings, size_t count)

@@ -16,6 +16,8 @@
 #include "tests/scenario/scenario.h"
 
 #define NOTHING_TOLD "You have not told me anything before."
+/* From then on the ledger knows the message of the answer: a stream cannot be looked for. */
+#define SECOND_NOTED "reply noted message=2"
 #define LOST         "_I lost my own notes of this conversation"
 
 static void set_resume(struct harness *h)
@@ -264,6 +266,7 @@ static void a_daemon_killed_before_the_agent_began_leaves_no_doubt(void **state)
     set_scenario(h, "gate");
     lab_say(h, ALICE, DEV, thread, "two");
     lab_wait_text(h, DEV, thread, "The gate is closed");
+    daemon_wait_log(h, SECOND_NOTED);
     daemon_kill(h);
     undo_start(h);
     set_scenario(h, "ok");
@@ -286,6 +289,7 @@ static void a_run_taken_up_by_the_next_daemon_keeps_its_chat(void **state)
     set_scenario(h, "gate");
     lab_say(h, ALICE, DEV, thread, "two");
     lab_wait_text(h, DEV, thread, "The gate is closed");
+    daemon_wait_log(h, SECOND_NOTED);
     daemon_kill(h);
     daemon_start(h);
     open_gate(h);

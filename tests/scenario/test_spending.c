@@ -16,13 +16,31 @@ static void wait_for_midnight_to_pass(void)
         poll(NULL, 0, 1000);
 }
 
-static void ask(struct harness *h, const char *user, const char *channel, const char *text)
+/* Waits for the one answer to it. In direct messages each is a thread of its own here, for only
+ * threads show when an answer is complete; "" begins one. */
+static const char *ask_in(struct harness *h, const char *user, const char *channel,
+                          const char *thread, const char *text)
 {
-    size_t before = lab_count_replies(h, channel, NULL);
+    size_t before = *thread ? lab_count_replies(h, channel, thread) : 0;
+    const char *ts = lab_say(h, user, channel, thread, text);
 
-    lab_say(h, user, channel, NULL, text);
-    lab_wait_replies(h, channel, NULL, before + 1);
-    lab_wait_idle(h, channel, "");
+    if (!*thread)
+        thread = ts;
+    lab_wait_replies(h, channel, thread, before + 1);
+    lab_wait_idle(h, channel, thread);
+    return thread;
+}
+
+static const char *ask(struct harness *h, const char *user, const char *channel,
+                       const char *text)
+{
+    return ask_in(h, user, channel, "", text);
+}
+
+static void start(struct harness *h)
+{
+    harness_set(h, "slack", "dm: threads");
+    daemon_start(h);
 }
 
 static const char *last_text(struct harness *h, const char *channel)
@@ -53,17 +71,18 @@ static void wait_usage(struct harness *h, const char *user, const char *channel,
 static void usage_shows_the_last_answer_and_the_day(void **state)
 {
     struct harness *h = *state;
+    const char *thread;
 
     wait_for_midnight_to_pass();
     harness_set(h, "agent", "model: gpt-5");
-    daemon_start(h);
+    start(h);
     ask(h, ALICE, ALICE_DM, "!usage");
     CHECK_HOLDS(last_text(h, ALICE_DM), "there is none yet", "before the first answer");
     CHECK_HOLDS(last_text(h, ALICE_DM), "- 0 runs", "nor today");
     ask(h, ALICE, ALICE_DM, "one");
     CHECK_INT(strstr(last_text(h, ALICE_DM), "cached") == NULL, 1, "off by default");
     ask(h, ALICE, ALICE_DM, "!usage on");
-    ask(h, ALICE, ALICE_DM, "two");
+    thread = ask(h, ALICE, ALICE_DM, "two");
     CHECK_HOLDS(last_text(h, ALICE_DM), " % cached), ", "the line under the answer");
     CHECK_HOLDS(last_text(h, ALICE_DM), ", gpt-5_", "with the model");
     ask(h, BOB, BOB_DM, "three");
@@ -71,8 +90,8 @@ static void usage_shows_the_last_answer_and_the_day(void **state)
     wait_usage(h, ALICE, ALICE_DM, "- 2 runs: ");
     wait_usage(h, BOB, BOB_DM, "- 1 run: ");
     daemon_kill(h);
-    daemon_start(h);
-    ask(h, ALICE, ALICE_DM, "!usage");
+    start(h);
+    ask_in(h, ALICE, ALICE_DM, thread, "!usage");
     CHECK_HOLDS(last_text(h, ALICE_DM), " % cached), ", "the last answer, after a restart");
     CHECK_HOLDS(last_text(h, ALICE_DM), ", gpt-5\n", "");
     CHECK_HOLDS(last_text(h, ALICE_DM), "- 2 runs: 2", "the day, after a restart");
@@ -96,7 +115,7 @@ static void who_has_used_up_the_day_is_refused_and_nobody_else(void **state)
     harness_set(h, "agent",
                 "spending: { user_day_tokens: 25000, warn_percent: 50, "
                 "run_tokens: 14000 }");
-    daemon_start(h);
+    start(h);
     ask(h, ALICE, ALICE_DM, "one");
     CHECK_HOLDS(last_text(h, ALICE_DM),
                 " of today's 25,000 tokens; they begin anew at midnight", "warned");
@@ -112,7 +131,7 @@ static void who_has_used_up_the_day_is_refused_and_nobody_else(void **state)
     CHECK_INT(lab_count_calls(h, mark, "chat.postMessage"), 1, "once, and no run");
     daemon_wait_metric(h, "spending_refused_total", 1);
     daemon_kill(h);
-    daemon_start(h);
+    start(h);
     ask(h, ALICE, ALICE_DM, "!usage");
     CHECK_HOLDS(last_text(h, ALICE_DM), "so new questions are refused", "in !usage");
     ask(h, ALICE, ALICE_DM, "four");
@@ -133,7 +152,7 @@ static void the_running_turn_is_finished_and_admins_are_exempt(void **state)
     set_scenario(h, "gate");
     harness_set(h, "agent", "spending: { user_day_tokens: 1000 }");
     harness_set(h, "access", "admins: [U0BOB]");
-    daemon_start(h);
+    start(h);
     thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
     lab_wait_text(h, DEV, thread, "The gate is closed.");
     set_scenario(h, "ok");
@@ -168,7 +187,7 @@ static void kept_answers_cost_nothing(void **state)
         file_write(path, head, strlen(head), 0600, &err) < 0)
         harness_fail(h, "%s", err.message);
     harness_set(h, "agent", "cache_ttl: 10m");
-    daemon_start(h);
+    start(h);
     for (int i = 0; i < 2; i++) {
         thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper which file?");
         lab_wait_reply(h, DEV, thread, "Now you ask");

@@ -251,7 +251,7 @@ static void while_every_worker_is_busy_no_summary_is_begun(void **state)
     lab_wait_acked(h);
     set_scenario(h, "hangmid");
     open_gate(h);
-    lab_wait_text(h, GENERAL, other, "A partial answer");
+    lab_wait_text(h, GENERAL, other, "A partial");
     lab_say(h, ALICE, DEV, thread, "!status"); /* by when it could have been made */
     lab_wait_replies(h, DEV, thread, 2);
     lab_press_stop(h, GENERAL, other);

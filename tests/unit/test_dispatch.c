@@ -578,35 +578,38 @@ static void a_conversation_is_found_by_its_messages(void **state)
     struct fixture fixture;
     struct dispatch_batch batch;
     static const struct {
-        const char *channel;
-        const char *ts;
+        struct dispatch_message message;
         const char *want;
         const char *because;
     } cases[] = {
-        { "C1", "1.1", "K", "the question under way" },
-        { "C1", "5.5", "K", "the message of the answer" },
-        { "C1", "1.2", "OTHER", "the one that waits" },
-        { "C1", "6.6", "OTHER", "the one that tells its place" },
-        { "C2", "1.1", NULL, "another channel" },
-        { "C1", "7.7", NULL, "no message of ours" },
-        { "C1", "", NULL, "no message at all" },
+        { { "C1", "1.1", "U1" }, "K", "the question under way" },
+        { { "C1", "1.1", "U2" }, "none", "not U2's question, though U2 asked in that turn" },
+        { { "C1", "1.1", NULL }, "K", "whoever asked it" },
+        { { "C1", "5.5", "U2" }, "K", "the answer, which is U2's as well" },
+        { { "C1", "5.5", "U3" }, "none", "but not U3's" },
+        { { "C1", "1.3", "U1" }, "OTHER", "the one that waits" },
+        { { "C1", "1.3", "U2" }, "none", "of somebody else" },
+        { { "C1", "6.6", "U1" }, "OTHER", "the one that tells its place" },
+        { { "C2", "1.1", "U1" }, "none", "another channel" },
+        { { "C1", "7.7", "U1" }, "none", "no message of ours" },
+        { { "C1", "", "U1" }, "none", "no message at all" },
     };
 
     (void)state;
     set_up(&fixture);
     submit(&fixture, 1, "U1", "K", "1.1");
+    submit(&fixture, 2, "U2", "K", "1.2");
     batch = take(&fixture);
-    submit(&fixture, 2, "U1", "OTHER", "1.2");
+    submit(&fixture, 3, "U1", "OTHER", "1.3");
     dispatch_note_answer(fixture.dispatch, "K", "5.5");
-    dispatch_note_notice(fixture.dispatch, "OTHER", 2, "6.6");
+    dispatch_note_notice(fixture.dispatch, "OTHER", 3, "6.6");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         AUTO_FREE char *thread = NULL;
-        AUTO_FREE char *found = dispatch_find_conversation(fixture.dispatch, cases[i].channel,
-                                                           cases[i].ts, &thread);
+        AUTO_FREE char *found =
+            dispatch_find_conversation(fixture.dispatch, &cases[i].message, &thread);
 
-        CHECK_TEXT(found ? found : "none", cases[i].want ? cases[i].want : "none",
-                   cases[i].because);
-        CHECK_TEXT(thread ? thread : "none", cases[i].want ? "1.0" : "none", cases[i].because);
+        CHECK_TEXT(found ? found : "none", cases[i].want, cases[i].because);
+        CHECK_INT(thread != NULL, found != NULL, cases[i].because);
     }
     dispatch_finish(fixture.dispatch, &batch);
     tear_down(&fixture);

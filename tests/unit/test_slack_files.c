@@ -116,7 +116,17 @@ static void host_stop(struct host *host)
     close(host->listener);
 }
 
-/* ---- what Slack says ----------------------------------------------------------------------
+#define TURNED \
+    "\xe2"     \
+    "\x80"     \
+    "\xae" /* what follows reads from right to left ... */
+#define TURNED_BACK \
+    "\xe2"          \
+    "\x80"          \
+    "\xac" /* ... up to here */
+
+/* ---- what Slack says
+ * ----------------------------------------------------------------------
  */
 
 static void names_become_one_harmless_line(void)
@@ -134,7 +144,7 @@ static void names_become_one_harmless_line(void)
         { "a\0b", 3, "ab", "no NUL" },
         { "a\x1b[31mb\x7f", 8, "a[31mb", "no control characters" },
         { "../../etc/passwd", 16, "../../etc/passwd", "it is data, not a path" },
-        { "\xe2\x80\xaegnp.exe\xe2\x81\xa9", 13, "gnp.exe", "nothing turns the direction" },
+        { TURNED "gnp.exe" TURNED_BACK, 13, "gnp.exe", "nothing turns the direction" },
         { "a\xe2\x80\xa8"
           "b",
           5, "ab", "no other kind of line end" },
@@ -149,8 +159,8 @@ static void names_become_one_harmless_line(void)
 
         CHECK_TEXT(name, cases[i].want, cases[i].because);
     }
-    for (size_t i = 0; i < sizeof(long_name); i += 2)
-        memcpy(long_name + i, "\xc3\xa4", 2);
+    for (size_t i = 0; i < sizeof(long_name); i++)
+        long_name[i] = "\xc3\xa4"[i % 2];
     cut = slack_file_clean_name(long_name, sizeof(long_name));
     CHECK_INT((int)strlen(cut), 254, "cut between characters");
 }
@@ -608,7 +618,8 @@ static void an_upload_carries_the_bytes_and_no_token(void)
 
     host_start(&host, answers, 2);
     place = xasprintf("%supload/secret", host.url);
-    answers[0] = answer = where(place);
+    answer = where(place);
+    answers[0] = answer; /* before anybody asks */
     CHECK_INT(upload_with(&host, place, 5, (struct slack_transfer){ 0 }, &trouble, &err), 0,
               err.message);
     host_stop(&host);
@@ -643,7 +654,8 @@ static void an_upload_that_may_not_be_is_ended(void)
 
         host_start(&host, answers, 2);
         place = cases[i].place ? xstrdup(cases[i].place) : xasprintf("%supload/1", host.url);
-        answers[0] = answer = where(place);
+        answer = where(place);
+        answers[0] = answer;
         CHECK_INT(upload_with(&host, place, cases[i].size,
                               (struct slack_transfer){ .on_sent = cases[i].on_sent }, &trouble,
                               &err),

@@ -32,10 +32,11 @@ result "$status" "systemd finds nothing wrong with the unit"
 
 score=$(systemd-analyze security --offline=true "$unit" 2>/dev/null |
     sed -n 's/.*Overall exposure level.*: \([0-9.]*\) .*/\1/p')
-echo "exposure level: $score, at most 1.5 wanted"
+# 0.5 of it is for the fence around agents: a delegated control group, and pidfd_getfd().
+echo "exposure level: $score, at most 1.7 wanted"
 status=0
-awk -v score="${score:-10}" 'BEGIN { exit !(score <= 1.5) }' || status=1
-result "$status" "its exposure level is at most 1.5"
+awk -v score="${score:-10}" 'BEGIN { exit !(score <= 1.7) }' || status=1
+result "$status" "its exposure level is at most 1.7"
 
 expand() { # all system calls of a group, its groups included
     local name
@@ -70,7 +71,7 @@ for name in clone clone3 execve vfork wait4 waitid pidfd_open pidfd_send_signal 
     setsid setpgid close_range landlock_create_ruleset landlock_add_rule landlock_restrict_self \
     seccomp memfd_create mprotect madvise pkey_alloc membarrier rseq epoll_pwait eventfd2 \
     inotify_init1 inotify_add_watch signalfd4 timerfd_create statx getdents64 fdatasync \
-    sched_getaffinity rt_sigtimedwait copy_file_range fchmodat linkat renameat2 umask \
+    sched_getaffinity rt_sigtimedwait capget openat2 process_vm_readv pidfd_getfd copy_file_range fchmodat linkat renameat2 umask \
     socketpair sendmmsg flock fcntl ftruncate fallocate io_uring_setup; do
     grep -qxF "$name" "$work/allowed" || {
         echo "not allowed: $name"
