@@ -2,10 +2,12 @@
 
 #include "tests/unit/run_lab.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/time.h>
 
+#include "agent/meta.h"
 #include "agent/run_dir.h"
 
 #define HOUR_S 3600
@@ -77,6 +79,25 @@ static void begin_anew(void)
 {
     file_remove_tree(runs_dir, NULL);
     assert_int_equal(file_make_dirs(runs_dir, 0700, NULL), 0);
+}
+
+/* Before that it may still be on its way from the spawn to its exec. */
+static void wait_until_signed(const char *id)
+{
+    AUTO_FREE char *dir = xasprintf("%s/%s", runs_dir, id);
+    int64_t give_up_ms = clock_now_ms() + PATIENCE_MS;
+    pid_t pid = 0;
+
+    while (pid == 0) {
+        struct agent_meta meta = { 0 };
+        struct err err = { 0 };
+
+        if (clock_now_ms() > give_up_ms || agent_meta_read(dir, &meta, &err) != 0)
+            fail_msg("run %s does not begin: %s", id, err.message);
+        pid = meta.pid;
+        agent_meta_deinit(&meta);
+        sched_yield();
+    }
 }
 
 static void nothing_to_do_asks_nobody(void **state)
@@ -170,8 +191,9 @@ static void a_run_that_nobody_waits_for_is_ended(void **state)
         char id[AGENT_RUN_ID_BYTES];
 
         start_in_another_process("igterm", id);
-        if (removes[i]) /* erased while it went on */
-            assert_int_equal(agent_run_remove(runs_dir, id, NULL), 0);
+        wait_until_signed(id);
+        while (removes[i] && is_there(id)) /* erased while it goes on, and writes */
+            agent_run_remove(runs_dir, id, NULL);
         ledger.needed[0] = id;
         swept = run_sweep(&sweep);
         CHECK_INT(swept.ended, 0, "somebody waits for it");
@@ -195,6 +217,7 @@ static void a_run_of_another_installation_is_left_alone(void **state)
     (void)state;
     begin_anew();
     start_for_attach("hang0", &spec, id, &run);
+    wait_until_signed(id);
     sweep.runs_dir = elsewhere;
     assert_int_equal(file_make_dirs(elsewhere, 0700, NULL), 0);
     CHECK_INT(run_sweep(&sweep).ended, 0, "its directory is not ours");
