@@ -7,7 +7,6 @@
 #include <sys/file.h>
 #include <sys/time.h>
 
-#include "agent/meta.h"
 #include "agent/run_dir.h"
 
 #define HOUR_S 3600
@@ -81,21 +80,16 @@ static void begin_anew(void)
     assert_int_equal(file_make_dirs(runs_dir, 0700, NULL), 0);
 }
 
-/* Before that it may still be on its way from the spawn to its exec. */
-static void wait_until_signed(const char *id)
+/* Before that it may still be on its way from the spawn to the agent. */
+static void wait_until_it_talks(const char *id)
 {
-    AUTO_FREE char *dir = xasprintf("%s/%s", runs_dir, id);
+    AUTO_FREE char *path = xasprintf("%s/%s/out.ndjson", runs_dir, id);
     int64_t give_up_ms = clock_now_ms() + PATIENCE_MS;
-    pid_t pid = 0;
+    struct stat info = { 0 };
 
-    while (pid == 0) {
-        struct agent_meta meta = { 0 };
-        struct err err = { 0 };
-
-        if (clock_now_ms() > give_up_ms || agent_meta_read(dir, &meta, &err) != 0)
-            fail_msg("run %s does not begin: %s", id, err.message);
-        pid = meta.pid;
-        agent_meta_deinit(&meta);
+    while (stat(path, &info) != 0 || info.st_size == 0) {
+        if (clock_now_ms() > give_up_ms)
+            fail_msg("run %s does not begin", id);
         sched_yield();
     }
 }
@@ -191,7 +185,7 @@ static void a_run_that_nobody_waits_for_is_ended(void **state)
         char id[AGENT_RUN_ID_BYTES];
 
         start_in_another_process("igterm", id);
-        wait_until_signed(id);
+        wait_until_it_talks(id);
         while (removes[i] && is_there(id)) /* erased while it goes on, and writes */
             agent_run_remove(runs_dir, id, NULL);
         ledger.needed[0] = id;
@@ -216,8 +210,8 @@ static void a_run_of_another_installation_is_left_alone(void **state)
 
     (void)state;
     begin_anew();
-    start_for_attach("hang0", &spec, id, &run);
-    wait_until_signed(id);
+    start_for_attach("hangmid", &spec, id, &run);
+    wait_until_it_talks(id);
     sweep.runs_dir = elsewhere;
     assert_int_equal(file_make_dirs(elsewhere, 0700, NULL), 0);
     CHECK_INT(run_sweep(&sweep).ended, 0, "its directory is not ours");
