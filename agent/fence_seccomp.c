@@ -139,7 +139,7 @@ static void refuse_families(struct filter *filter)
         if (!is_family(family))
             refuse_one(filter, "socket", EAFNOSUPPORT, INT_IS(0, family));
     }
-    refuse_one(filter, "socket", EAFNOSUPPORT, SCMP_CMP64(0, SCMP_CMP_GE, FAMILIES_END));
+    refuse_one(filter, "socket", EAFNOSUPPORT, SCMP_CMP64(0, SCMP_CMP_GE, FAMILIES_END, 0));
 }
 
 /*
@@ -167,7 +167,7 @@ static void guard_processes(struct filter *filter, const struct fence_seccomp_op
     if (options->landlock_abi < FENCE_LANDLOCK_SCOPE_ABI)
         refuse(filter, "tkill", EPERM);
     /* Another process's limits may be changed by whoever is the same user. */
-    refuse_one(filter, "prlimit64", EPERM, SCMP_CMP64(0, SCMP_CMP_NE, 0));
+    refuse_one(filter, "prlimit64", EPERM, SCMP_CMP64(0, SCMP_CMP_NE, 0, 0));
 }
 
 /* Before its version 3 Landlock lets a file be cut short that may only be read, or not even

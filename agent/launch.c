@@ -109,7 +109,8 @@ static void become_agent(const struct agent_meta *meta, const char *run_dir,
     if (settle(meta, run_dir, &step, &err) == 0 && fence_enter(fence, &step, &err) == 0) {
         if (!wait_for_go(channel))
             return;
-        execvp(meta->argv[0], meta->argv);
+        execv(meta->argv[0],
+              meta->argv); /* execvp() would hand what is no program to a shell */
         step = "exec";
         err_set_errno(&err, ERR_SYSTEM, "%s", meta->argv[0]);
     }

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-#define TOOL_ID_MAX_BYTES 128
+#define TOOL_ID_MAX_BYTES ((size_t)128)
 
 struct queued_event {
     enum agent_event_kind kind;

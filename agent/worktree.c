@@ -1,4 +1,4 @@
-#include "agent/worktree_parts.h"
+#include "agent/worktree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/revision.h"
+#include "agent/worktree_parts.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -20,12 +21,9 @@
 #include "base/log.h"
 
 #define ID_MAX_BYTES     40
-#define STALE_LOCK_S     600
 #define LOCK_WAIT_MS     60000
 #define LOCK_LOOK_MS     10
-#define GITDIR_MAX_BYTES 8192
 #define CONFIG_MAX_BYTES ((size_t)1024 * 1024)
-#define GITDIR_PREFIX    "gitdir: "
 
 static bool is_id(const char *id)
 {
@@ -119,104 +117,8 @@ static bool exists(const char *path)
     return lstat(path, &info) == 0;
 }
 
-/* ---- `.git` of the checkout ---------------------------------------------------------------
- */
-
-/* What the file names, to be freed; NULL when it is no such file. */
-static char *read_link_file(const char *path)
-{
-    AUTO_BUF struct buf text = { 0 };
-    struct stat info;
-    const char *at;
-
-    buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) < 0 || !S_ISREG(info.st_mode) || file_read(path, &text, NULL) < 0)
-        return NULL;
-    at = buf_text(&text);
-    if (strncmp(at, GITDIR_PREFIX, strlen(GITDIR_PREFIX)) != 0)
-        return NULL;
-    at += strlen(GITDIR_PREFIX);
-    return xstrndup(at, strcspn(at, "\r\n"));
-}
-
-/* A repository that stands there instead is moved out of the checkout. */
-static void mend_link_file(const struct worktree_work *work)
-{
-    AUTO_FREE char *path = xasprintf("%s/.git", work->path);
-    AUTO_FREE char *named = read_link_file(path);
-    AUTO_FREE char *aside =
-        xasprintf("%s.git-aside-%" PRId64, work->path, (int64_t)clock_wall_us());
-    AUTO_FREE char *text = NULL;
-    struct err err = { 0 };
-
-    if (named && strcmp(named, work->record.git_dir) == 0)
-        return;
-    log_warn("worktree=%s: its .git was changed and is put right", work->id);
-    if (is_directory(path) && rename(path, aside) == 0)
-        log_warn("worktree=%s: the repository that stood there is kept as %s", work->id, aside);
-    text = xasprintf(GITDIR_PREFIX "%s\n", work->record.git_dir);
-    if (file_write(path, text, strlen(text), 0644, &err) < 0)
-        log_warn("%s", err.message);
-}
-
-/*
- * A small file of the repository's side that says how the two belong together. The agent's git
- * has to write beside it, so the agent may have written it.
- */
-static void mend_side_file(const struct worktree_work *work, const char *name, const char *want)
-{
-    AUTO_FREE char *path = xasprintf("%s/%s", work->record.git_dir, name);
-    AUTO_BUF struct buf text = { 0 };
-    struct stat info;
-    struct err err = { 0 };
-
-    buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && file_read(path, &text, NULL) == 0 &&
-        strcmp(buf_text(&text), want) == 0)
-        return;
-    log_warn("worktree=%s: its %s was changed and is put right", work->id, name);
-    if (file_remove_tree(path, &err) < 0 ||
-        file_write(path, want, strlen(want), 0644, &err) < 0)
-        log_warn("%s", err.message);
-}
-
-bool worktree_is_whole(const struct worktree_work *work)
-{
-    AUTO_FREE char *checkout = xasprintf("%s/.git\n", work->path);
-    AUTO_FREE char *head = xasprintf("%s/HEAD", work->record.git_dir);
-
-    if (!is_directory(work->path) || !exists(head))
-        return false;
-    mend_link_file(work);
-    mend_side_file(work, "commondir", "../..\n");
-    mend_side_file(work, "gitdir", checkout);
-    return true;
-}
-
 /* ---- what is in the way -------------------------------------------------------------------
  */
-
-static void remove_stale_lock(const char *path)
-{
-    struct stat info;
-
-    if (lstat(path, &info) < 0 || clock_wall_s() - info.st_mtim.tv_sec < STALE_LOCK_S)
-        return;
-    log_warn("a lock that a killed git left behind is removed: %s", path);
-    unlink(path);
-}
-
-void worktree_remove_stale_locks(const struct worktree_work *work)
-{
-    AUTO_FREE char *index = xasprintf("%s/index.lock", work->record.git_dir);
-    AUTO_FREE char *head = xasprintf("%s/HEAD.lock", work->record.git_dir);
-    AUTO_FREE char *branch =
-        xasprintf("%s/" WORKTREE_REF_PREFIX "%s.lock", work->record.repository, work->id);
-
-    remove_stale_lock(index);
-    remove_stale_lock(head);
-    remove_stale_lock(branch);
-}
 
 static int move_aside(const struct worktree_work *work, struct err *err)
 {
@@ -354,7 +256,7 @@ static int add_worktree(const struct worktree_work *work, const char *revision, 
 static int find_own_git_dir(struct worktree_work *work, struct err *err)
 {
     AUTO_FREE char *path = xasprintf("%s/.git", work->path);
-    AUTO_FREE char *named = read_link_file(path);
+    AUTO_FREE char *named = worktree_read_link(path);
     AUTO_FREE char *real = named ? realpath(named, NULL) : NULL;
     AUTO_FREE char *above = xasprintf("%s/worktrees/", work->record.repository);
 

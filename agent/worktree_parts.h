@@ -2,6 +2,7 @@
  * worktree_parts.h - what the modules of worktree.h share.
  *
  *   worktree.c         a worktree is made, or found again
+ *   worktree_mend.c    its two sides are made to belong together
  *   worktree_commit.c  what was changed in it goes to its branch
  *   worktree_sweep.c   old ones go
  *
@@ -35,6 +36,9 @@ void worktree_end(struct worktree_work *work); /* safe on a zeroed one with lock
 /* How git is to see the worktree, and the repository without it. Borrowed from `work`. */
 struct agent_git worktree_git(const struct worktree_work *work);
 struct agent_git worktree_repository_git(const struct worktree_work *work);
+
+/* What the file `.git` of a checkout names, to be freed; NULL when it is no such file. */
+char *worktree_read_link(const char *path);
 
 /* True when both sides of a ready worktree are there and belong together; the agent's side,
  * `.git`, is put right first. */

@@ -35,8 +35,8 @@ void worktree_record_touch(const char *root, const char *id);
  * closing it, and whatever copies there are, lets go. */
 int worktree_lock(const char *root, const char *id, struct err *err);
 
-/* The lock being held; and the lock's own file, as the last thing that is done under it: whoever
- * comes next makes another one. */
+/* The lock being held; and the lock's own file, as the last thing that is done under it:
+ * whoever comes next makes another one. */
 void worktree_record_remove(const char *root, const char *id);
 void worktree_lock_remove(const char *root, const char *id);
 

@@ -1,8 +1,9 @@
-#include "base/secrets_parts.h"
+#include "base/secrets.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/secrets_parts.h"
 
 #define RUN_MAX 160 /* what is longer is hidden whatever it ends in: see secrets_run_on() */
 

@@ -193,6 +193,8 @@ static void whatever_it_does_with_its_prompt_and_its_children(void **state)
         { "orphan", "Now you ask", false, "leaves a child that holds stdout" },
         { "orphansid", "Now you ask", false, "leaves a daemon" },
         { "forkbomb-lite", "Now you ask", false, "leaves many" },
+        { "race", "Now it works.", false, "two write one configuration" },
+        { "flaky", "Now it works.", false, "no capacity for a moment" },
     };
 
     harness_set(*state, "agent", "kill_grace: 300ms");
@@ -245,12 +247,14 @@ static void a_command_that_cannot_be_executed_is_told(void **state)
 {
     struct harness *h = *state;
     AUTO_FREE char *plain = make_program(h, "plain", "#!/bin/sh\n", 0600);
+    AUTO_FREE char *binary = make_program(h, "binary", "\177ELF", 0700);
     AUTO_FREE char *stray = make_program(h, "stray", "#!/nowhere/interpreter\n", 0700);
 
     daemon_start(h);
     ask_of_program(h, "/nowhere/agent");
     ask_of_program(h, plain);
     ask_of_program(h, stray);
+    ask_of_program(h, binary);         /* not handed to a shell */
     ask_of_program(h, harness_dir(h)); /* a directory */
     CHECK_INT(daemon_stop(h), 0, "the daemon is well after all of it");
     check_no_violations(h);

@@ -54,18 +54,24 @@ static const char *last_text(struct harness *h, const char *channel)
 }
 
 /* A run is counted once its turn is stored, which is a moment after its answer is there. */
-static void wait_usage(struct harness *h, const char *user, const char *channel,
-                       const char *part)
+static void wait_usage_in(struct harness *h, const char *user, const char *channel,
+                          const char *thread, const char *part)
 {
     int64_t until_ms = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
 
     for (;;) {
-        ask(h, user, channel, "!usage");
+        ask_in(h, user, channel, thread, "!usage");
         if (strstr(last_text(h, channel), part))
             return;
         if (clock_now_ms() > until_ms)
             harness_fail(h, "!usage does not say \"%s\": %s", part, last_text(h, channel));
     }
+}
+
+static void wait_usage(struct harness *h, const char *user, const char *channel,
+                       const char *part)
+{
+    wait_usage_in(h, user, channel, "", part);
 }
 
 static void usage_shows_the_last_answer_and_the_day(void **state)
@@ -91,7 +97,7 @@ static void usage_shows_the_last_answer_and_the_day(void **state)
     wait_usage(h, BOB, BOB_DM, "- 1 run: ");
     daemon_kill(h);
     start(h);
-    ask_in(h, ALICE, ALICE_DM, thread, "!usage");
+    wait_usage_in(h, ALICE, ALICE_DM, thread, "- 2 runs: ");
     CHECK_HOLDS(last_text(h, ALICE_DM), " % cached), ", "the last answer, after a restart");
     CHECK_HOLDS(last_text(h, ALICE_DM), ", gpt-5\n", "");
     CHECK_HOLDS(last_text(h, ALICE_DM), "- 2 runs: 2", "the day, after a restart");
@@ -123,6 +129,7 @@ static void who_has_used_up_the_day_is_refused_and_nobody_else(void **state)
                 "and told of the run");
     ask(h, ALICE, ALICE_DM, "two");
     CHECK_INT(strstr(last_text(h, ALICE_DM), "of today's") == NULL, 1, "warned once a day");
+    wait_usage(h, ALICE, ALICE_DM, "so new questions are refused");
     mark = lab_mark(h);
     ask(h, ALICE, ALICE_DM, "three");
     CHECK_HOLDS(last_text(h, ALICE_DM), ":warning: Sorry, you have used 2", "refused");
@@ -189,14 +196,11 @@ static void kept_answers_cost_nothing(void **state)
     harness_set(h, "agent", "cache_ttl: 10m");
     start(h);
     for (int i = 0; i < 2; i++) {
-        thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper which file?");
-        lab_wait_reply(h, DEV, thread, "Now you ask");
-        lab_wait_idle(h, DEV, thread);
+        thread = ask(h, ALICE, ALICE_DM, "which file?");
+        wait_usage(h, ALICE, ALICE_DM, "- 1 run: "); /* and its answer is kept by then */
     }
-    lab_wait_reply(h, DEV, thread, "when you asked the same");
-    lab_say(h, ALICE, DEV, thread, "!usage");
-    lab_wait_reply(h, DEV, thread, "was kept from before and took nothing");
-    wait_usage(h, ALICE, ALICE_DM, "- 1 run: ");
+    lab_wait_reply(h, ALICE_DM, thread, "when you asked the same");
+    wait_usage_in(h, ALICE, ALICE_DM, thread, "was kept from before and took nothing");
     daemon_wait_metric(h, "agent_tokens_total{kind=\"cache_read\"}", 9216);
     check_no_violations(h);
 }

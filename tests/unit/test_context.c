@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "memory/line.h"
+#include "memory/told.h"
 #include "tests/unit/memory_lab.h"
 
 #define DAY_S INT64_C(86400)
@@ -507,6 +508,84 @@ static void recalls_other_conversations_only_when_asked_to(void **state)
     lab_remove(&lab);
 }
 
+/* An agent that goes on in its own chat knows this conversation as far as it has followed it.
+ */
+static void what_the_reader_knows_is_not_told_again(void **state)
+{
+    static const struct said elsewhere[] = {
+        { MEMORY_ROLE_USER, "U1", "Our staging database listens on port 6543.", NOON },
+    };
+    static const struct said known[] = {
+        { MEMORY_ROLE_USER, "U1", "The staging database has ten tables.", NOON + 60 },
+        { MEMORY_ROLE_ASSISTANT, "", "Ten tables, good.", NOON + 61 },
+    };
+    static const struct said unseen[] = {
+        { MEMORY_ROLE_USER, "U2", "It was restarted.", NOON + 62 },
+        { MEMORY_ROLE_ASSISTANT, "", "I see.", NOON + 63 },
+    };
+    struct memory_context_options options =
+        by_default("which port has the staging database?", NOON + 8000);
+    struct lab lab;
+    AUTO_FREE char *new_ones = NULL;
+    AUTO_FREE char *nothing = NULL;
+    AUTO_FREE char *found = NULL;
+
+    (void)state;
+    lab_prepare(&lab);
+    lab_open(&lab);
+    say_all(&lab, "U1:C1:17.2", elsewhere, ARRAY_LEN(elsewhere));
+    chat(&lab, "U1:C1:17.2", 30, 40, NOON + 60);
+    say_all(&lab, "k", known, ARRAY_LEN(known));
+    say_all(&lab, "k", unseen, ARRAY_LEN(unseen));
+    options.told_seq = 2;
+    new_ones = build(&lab, "k", &options, NULL);
+    CHECK_TEXT(new_ones, "# Latest\n# 2024-10-04\nU2: It was restarted.\nYou: I see.\n",
+               "what it has not seen");
+    options.told_seq = 4;
+    nothing = build(&lab, "k", &options, NULL);
+    CHECK_TEXT(nothing, "", "it has followed all");
+    options.recalls_elsewhere = true;
+    found = build(&lab, "k", &options, NULL);
+    CHECK_HOLDS(found, "port 6543", "other conversations are not in its chat");
+    CHECK_INT(lab_holds(found, "ten tables"), 0, "this one is");
+    lab_remove(&lab);
+}
+
+/* Another print as soon as the chat knows something else than we do. */
+static void a_print_tells_whether_a_conversation_is_what_it_was(void **state)
+{
+    static const struct said said[] = {
+        { MEMORY_ROLE_USER, "U1", "one", NOON },
+        { MEMORY_ROLE_ASSISTANT, "", "first", NOON + 1 },
+        { MEMORY_ROLE_USER, "U1", "two", NOON + 2 },
+    };
+    struct lab lab;
+    struct conversation *conversation;
+    struct err err = { 0 };
+    char early[MEMORY_TOLD_BYTES], late[MEMORY_TOLD_BYTES], again[MEMORY_TOLD_BYTES];
+
+    (void)state;
+    lab_prepare(&lab);
+    lab_open(&lab);
+    say_all(&lab, "k", said, 2);
+    conversation = lab_begin(&lab, "k");
+    CHECK_INT(memory_told_print(conversation, INT64_MAX, early), 2, "up to the last one");
+    memory_conversation_end(lab.memory, conversation);
+    say_all(&lab, "k", said + 2, 1);
+    conversation = lab_begin(&lab, "k");
+    CHECK_INT(memory_told_print(conversation, 2, again), 2, "as far as it was told");
+    CHECK_TEXT(again, early, "a new turn changes nothing of what was");
+    CHECK_INT(memory_told_print(conversation, INT64_MAX, late), 3, "all of it");
+    CHECK_INT(strcmp(late, early) != 0, 1, "is more");
+    memory_conversation_end(lab.memory, conversation);
+    assert_int_equal(memory_conversation_reset(lab.memory, "k", &err), 0);
+    conversation = lab_begin(&lab, "k");
+    CHECK_INT(memory_told_print(conversation, 2, again), 0, "!new: none of it counts");
+    CHECK_INT(strcmp(again, early) != 0, 1, "and that shows");
+    memory_conversation_end(lab.memory, conversation);
+    lab_remove(&lab);
+}
+
 static void older_turns_than_ram_holds_are_recalled_too(void **state)
 {
     static const struct said fact[] = {
@@ -578,4 +657,6 @@ TEST_MAIN(TEST(estimates_tokens_by_script), TEST(a_budget_bounds_the_bytes_of_a_
           TEST(a_new_session_begins_without_the_last_one_verbatim),
           TEST(recall_does_not_reach_below_the_window),
           TEST(recalls_other_conversations_only_when_asked_to),
+          TEST(what_the_reader_knows_is_not_told_again),
+          TEST(a_print_tells_whether_a_conversation_is_what_it_was),
           TEST(older_turns_than_ram_holds_are_recalled_too), TEST(a_receipt_prints_as_json))

@@ -185,9 +185,16 @@ static void tools_have_short_and_harmless_titles(void **state)
               "readToolCall",
               "{\"path\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}"),
           "Reading aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+        /* Of a secret that is cut nothing would be left to know it by. */
+        { STARTED("readToolCall", "{\"path\":\"half-of/a-secret-with-a-slash\"}"),
+          "Reading ???" },
+        { STARTED("readToolCall", "{\"path\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
+                                  "half-of/a-secret-with-a-slash\"}"),
+          "Reading aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ???" },
     };
 
     (void)state;
+    log_add_secret("half-of/a-secret-with-a-slash");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf out, want;
         struct agent_summary summary;

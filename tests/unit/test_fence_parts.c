@@ -61,28 +61,28 @@ static void put(const char *name, const char *text)
 static void metadata_is_known_however_it_is_written(void)
 {
     static const struct {
-        int family;
         const char *address;
+        int family;
         bool is_refused;
     } cases[] = {
-        { AF_INET, "169.254.169.254", true },
-        { AF_INET, "169.254.170.2", true },
-        { AF_INET, "169.254.170.23", true },
-        { AF_INET, "169.254.169.253", false }, /* DNS */
-        { AF_INET, "169.254.169.123", false }, /* NTP */
-        { AF_INET, "127.0.0.1", false },
-        { AF_INET, "10.0.0.1", false },
-        { AF_INET, "254.169.254.169", false },
-        { AF_INET6, "fd00:ec2::254", true },
-        { AF_INET6, "fd00:ec2::23", true },
-        { AF_INET6, "fd00:ec2::253", false },
-        { AF_INET6, "::ffff:169.254.169.254", true },
-        { AF_INET6, "::ffff:169.254.170.2", true },
-        { AF_INET6, "::169.254.169.254", true },
-        { AF_INET6, "64:ff9b::169.254.169.254", true },
-        { AF_INET6, "::ffff:169.254.169.253", false },
-        { AF_INET6, "::1", false },
-        { AF_INET6, "2600::1", false },
+        { "169.254.169.254", AF_INET, true },
+        { "169.254.170.2", AF_INET, true },
+        { "169.254.170.23", AF_INET, true },
+        { "169.254.169.253", AF_INET, false }, /* DNS */
+        { "169.254.169.123", AF_INET, false }, /* NTP */
+        { "127.0.0.1", AF_INET, false },
+        { "10.0.0.1", AF_INET, false },
+        { "254.169.254.169", AF_INET, false },
+        { "fd00:ec2::254", AF_INET6, true },
+        { "fd00:ec2::23", AF_INET6, true },
+        { "fd00:ec2::253", AF_INET6, false },
+        { "::ffff:169.254.169.254", AF_INET6, true },
+        { "::ffff:169.254.170.2", AF_INET6, true },
+        { "::169.254.169.254", AF_INET6, true },
+        { "64:ff9b::169.254.169.254", AF_INET6, true },
+        { "::ffff:169.254.169.253", AF_INET6, false },
+        { "::1", AF_INET6, false },
+        { "2600::1", AF_INET6, false },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -232,6 +232,7 @@ static void rules_go_around_what_is_hidden(void **state)
     }
     fence_rules_deinit(&rules);
     (void)links;
+    (void)program;
     (void)login;
 }
 

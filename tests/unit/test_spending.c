@@ -3,7 +3,7 @@
 #include "tests/unit/memory_lab.h"
 
 #define DAY_S  86400
-#define NOON_S (INT64_C(20413) * DAY_S + 12 * 3600)
+#define NOON_S INT64_C(1763726400)
 #define ALICE  "U0ALICE"
 #define BOB    "U0BOB"
 #define ADMIN  "U0ADMIN"

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -305,6 +306,78 @@ static void no_git_says_so(void **state)
     setenv("PATH", path, 1); /* NOLINT(concurrency-mt-unsafe) */
     CHECK_HOLDS(err.message, "git is not installed; mend: install", "said");
     CHECK_INT(is_there(lab, "state/worktrees/" ID ".json"), 0, "nothing is left");
+}
+
+/* A program called git that does as it is told, before the real one in PATH. */
+static int open_with_git(const struct lab *lab, const char *script, const atomic_bool *stopping,
+                         struct err *err)
+{
+    AUTO_FREE char *path = xstrdup(getenv("PATH")); /* NOLINT(concurrency-mt-unsafe) */
+    AUTO_FREE char *bin = path_in(lab, "bin");
+    AUTO_FREE char *program = path_in(lab, "bin/git");
+    AUTO_FREE char *text = xasprintf("#!/bin/sh\n%s\n", script);
+    AUTO_FREE char *longer = xasprintf("%s:%s", bin, path);
+    struct agent_worktree_place where = place(lab, ID);
+    struct agent_worktree worktree = { 0 };
+    int rc;
+
+    assert_int_equal(file_make_dirs(bin, 0755, NULL), 0);
+    assert_int_equal(file_write(program, text, strlen(text), 0755, NULL), 0);
+    setenv("PATH", longer, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
+    where.is_stopping = stopping;
+    rc = agent_worktree_open(&where, &worktree, err);
+    setenv("PATH", path, 1); /* NOLINT(concurrency-mt-unsafe) */
+    agent_worktree_deinit(&worktree);
+    return rc;
+}
+
+static void what_git_says_is_told_with_its_mend(void **state)
+{
+    struct lab *lab = *state;
+    static const struct {
+        const char *script;
+        const char *words;
+        enum err_kind kind;
+    } cases[] = {
+        { "echo 'error: unable to write file x: No space left on device' >&2; exit 128",
+          "the disk is full; mend: make room", ERR_SYSTEM },
+        { "echo \"fatal: Unable to create '/x/index.lock': File exists.\" >&2; exit 128",
+          "mend: remove the lock when none is", ERR_TEMP },
+        { "echo 'fatal: could not create leading directories: Permission denied' >&2; exit 128",
+          "mend: let the daemon's user write", ERR_SYSTEM },
+        { "echo 'fatal: Read-only file system' >&2; exit 128",
+          "mend: let the daemon's user write", ERR_SYSTEM },
+        { "printf 'fatal: \\033[31mthe cause\\377\\nhint: no hint\\n' >&2; exit 1",
+          "fatal: [31mthe cause\xef\xbf\xbd", ERR_REMOTE },
+        { "kill -SEGV $$", "ended by signal 11", ERR_SYSTEM },
+        { "exec yes", "took too long or said too much", ERR_TEMP },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+
+        CHECK_INT(open_with_git(lab, cases[i].script, NULL, &err), -1, cases[i].script);
+        CHECK_HOLDS(err.message, cases[i].words, cases[i].script);
+        CHECK_INT(err.kind, cases[i].kind, cases[i].script);
+        CHECK_INT(is_there(lab, "state/worktrees/" ID ".json"), 0, "nothing half-made is left");
+    }
+}
+
+static void a_daemon_that_stops_does_not_wait_for_git(void **state)
+{
+    struct lab *lab = *state;
+    const atomic_bool stopping = true;
+    struct err err = { 0 };
+    AUTO_FREE char *left = NULL;
+
+    CHECK_INT(
+        open_with_git(lab, "echo $$ > pid; sleep 1000 & echo $! >> pid; wait", &stopping, &err),
+        -1, "ended");
+    CHECK_INT(err.kind, ERR_TEMP, err.message);
+    /* A zombie is init's to take away. */
+    left = shell(lab, "grep -sL 'State:.Z' $(sed 's,.*,/proc/&/status,' repository/.git/pid) "
+                      "/dev/null | grep -v null; true");
+    CHECK_TEXT(left, "", "nor is anything of it left");
 }
 
 static void a_branch_that_is_checked_out_elsewhere_says_so(void **state)
@@ -631,6 +704,8 @@ int main(void)
         WITH_LAB(a_workspace_below_the_top_is_found_in_the_checkout),
         WITH_LAB(what_cannot_have_worktrees_says_why),
         WITH_LAB(no_git_says_so),
+        WITH_LAB(what_git_says_is_told_with_its_mend),
+        WITH_LAB(a_daemon_that_stops_does_not_wait_for_git),
         WITH_LAB(a_branch_that_is_checked_out_elsewhere_says_so),
         WITH_LAB(no_hook_and_no_settings_of_a_user_run),
         WITH_LAB(what_an_agent_writes_is_not_run_and_not_believed),
