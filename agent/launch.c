@@ -164,7 +164,7 @@ static pid_t fork_agent(const struct agent_meta *meta, const char *run_dir, stru
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
         return err_set_errno(err, ERR_SYSTEM, "make a channel");
-    agent = fork();
+    agent = fork(); /* banned: elsewhere; this process is small, its child goes on in it */
     if (agent == 0) {
         close(channel[0]);
         become_agent(meta, run_dir, fence, channel[1]);

@@ -1,8 +1,9 @@
-#include "agent/run_parts.h"
+#include "agent/run.h"
 
 #include <poll.h>
 #include <string.h>
 
+#include "agent/run_parts.h"
 #include "base/clock.h"
 
 #define CHUNK_BYTES 65536

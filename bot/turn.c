@@ -1,4 +1,4 @@
-#include "bot/turn_parts.h"
+#include "bot/turn.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -6,6 +6,7 @@
 #include "agent/run_dir.h"
 #include "base/clock.h"
 #include "bot/note.h"
+#include "bot/turn_parts.h"
 
 #define LOG_MODULE "bot.turn"
 #include "base/log.h"

@@ -9,7 +9,7 @@
 
 #include "agent/run_dir.h"
 
-#define HOUR_S 3600
+#define HOUR_S INT64_C(3600)
 
 struct ledger {
     const char *needed[4];
