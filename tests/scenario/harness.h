@@ -97,6 +97,7 @@ void daemon_wait_log(struct harness *harness, const char *part); /* until it hol
  * the harness. */
 int daemon_get(struct harness *harness, const char *path, const char **ret_body);
 void daemon_wait_get(struct harness *harness, const char *path, int status);
+int64_t daemon_metric(struct harness *harness, const char *name); /* 0 when there is none */
 void daemon_wait_metric(struct harness *harness, const char *name, int64_t at_least);
 
 /* --- the command line ----------------------------------------------------------------------

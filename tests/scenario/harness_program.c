@@ -52,7 +52,7 @@ void daemon_wait_get(struct harness *harness, const char *path, int status)
 }
 
 /* The value of a metric without labels; -1 when there is none. */
-static int64_t metric_value(struct harness *harness, const char *name)
+int64_t daemon_metric(struct harness *harness, const char *name)
 {
     AUTO_FREE char *start = xasprintf("\nthreadkeeper_%s ", name);
     const char *metrics = NULL;
@@ -68,7 +68,7 @@ void daemon_wait_metric(struct harness *harness, const char *name, int64_t at_le
 {
     int64_t until = clock_now_ms() + harness_limit_ms(HARNESS_LIMIT_MS);
 
-    while (metric_value(harness, name) < at_least) {
+    while (daemon_metric(harness, name) < at_least) {
         if (clock_now_ms() > until)
             harness_fail(harness, "%s does not come to %lld", name, (long long)at_least);
         harness_pause_ms(STEP_MS);

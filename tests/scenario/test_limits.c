@@ -100,11 +100,14 @@ static void commit(struct harness *h, const char *id)
 
 static const char *ask(struct harness *h, const char *user, const char *question)
 {
+    static const char answered[] = "turns_total{outcome=\"answered\"}";
+    int64_t before = daemon_metric(h, answered);
     AUTO_FREE char *text = xasprintf("@threadkeeper %s", question);
     const char *thread = lab_say(h, user, DEV, NULL, text);
     const char *answer = lab_wait_reply(h, DEV, thread, "Now you ask");
 
     lab_wait_idle(h, DEV, thread);
+    daemon_wait_metric(h, answered, before + 1); /* by when the answer is kept */
     return answer;
 }
 
