@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/random.h"
 
-#define EXIT_RESERVE AGENT_FILE_EXIT ".tmp"
+#define EXIT_RESERVE "exit.json.tmp" /* see run_exit.h */
 
 /*
  * What passes by itself. The service's own "exhausted" once, behind a pause; two starts that

@@ -105,6 +105,17 @@ static void wait_until_nothing_lives(const char *id)
     agent_reap_orphans();
 }
 
+/* One that is on its way out is no member of its run any more, and no zombie yet. */
+static void reap_all(void)
+{
+    int64_t give_up_ms = clock_now_ms() + PATIENCE_MS;
+    siginfo_t info;
+
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           clock_now_ms() < give_up_ms)
+        agent_reap_orphans();
+}
+
 static struct agent_meta read_meta(const char *id)
 {
     AUTO_FREE char *dir = xasprintf("%s/%s", runs_dir, id);
@@ -211,6 +222,7 @@ static void a_daemon_killed_at_any_instant_leaves_a_run_that_is_finished_or_none
             if (seen.result.outcome == AGENT_OK)
                 CHECK_HOLDS(buf_text(&seen.text), "Now you ask: \"hello there\"", "all of it");
         }
+        reap_all();
         check_nothing_left(id, "killed");
         seen_deinit(&seen);
         agent_run_remove(runs_dir, id, NULL);
@@ -242,6 +254,7 @@ static void the_exit_status_is_known_after_a_restart(void **state)
         attach_and_read(id, &seen);
         CHECK_INT(seen.result.outcome, cases[i].outcome, seen.result.cause);
         CHECK_HOLDS(seen.result.cause, cases[i].cause, cases[i].script);
+        reap_all();
         check_nothing_left(id, cases[i].script);
         seen_deinit(&seen);
     }
@@ -272,6 +285,7 @@ static void time_limits_hold_while_no_daemon_watches(void **state)
         CHECK_INT(seen.result.outcome, cases[i].outcome, cases[i].script);
         CHECK_INT(seen.result.is_partial, strstr(cases[i].script, "echo") != NULL,
                   "what it said before is read");
+        reap_all();
         check_nothing_left(ids[i], cases[i].script);
         seen_deinit(&seen);
     }
@@ -314,6 +328,7 @@ static void a_supervisor_that_is_killed_leaves_nothing(void **state)
     CHECK_INT(seen.result.outcome, AGENT_CRASHED, seen.result.cause);
     check_gone(meta.agent_pid, "the agent");
     check_gone(hidden_pid(), "what only descent finds");
+    reap_all();
     check_nothing_left(id, "killed");
     agent_run_free(run, false);
     agent_meta_deinit(&meta);
@@ -339,6 +354,7 @@ static void a_supervisor_that_is_killed_unseen_means_a_lost_run(void **state)
     wait_until_nothing_lives(id);
     attach_and_read(id, &seen);
     CHECK_INT(seen.result.outcome, AGENT_LOST, seen.result.cause);
+    reap_all();
     check_nothing_left(id, "lost");
     agent_meta_deinit(&meta);
     seen_deinit(&seen);
@@ -550,6 +566,7 @@ static void a_run_of_another_process_is_not_tried_again(void **state)
     CHECK_INT(agent_run_may_repeat(run, &wait_ms), 0, "its environment is not ours");
     CHECK_INT(agent_run_again(run, &err), -1, "so it cannot");
     agent_run_free(run, false);
+    reap_all();
     check_nothing_left(id, "attached");
     seen_deinit(&seen);
 }
