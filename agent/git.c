@@ -287,9 +287,9 @@ static char *last_words(const struct buf *errors)
     const char *found = text;
     AUTO_FREE char *line = NULL;
 
-    for (const char *at = text; at && *at; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (*at && *at != '\n' && strncmp(at, "hint:", 5) != 0)
+    for (const char *at = text; *at; at += strcspn(at, "\n")) {
+        at += strspn(at, "\n");
+        if (*at && strncmp(at, "hint:", 5) != 0)
             found = at;
     }
     line = xstrndup(found, strcspn(found, "\n"));

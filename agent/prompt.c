@@ -75,8 +75,8 @@ static char *one_line(const char *name)
 {
     char *clean = utf8_clean_copy(name, strlen(name), NAME_MAX_BYTES);
 
-    for (char *at = clean; *at; at++)
-        *at = *at == '\n' ? ' ' : *at;
+    for (char *at = strchr(clean, '\n'); at; at = strchr(at, '\n'))
+        *at = ' ';
     return clean;
 }
 

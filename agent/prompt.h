@@ -71,6 +71,7 @@ struct agent_prompt_file {
 
 struct agent_prompt {
     enum agent_mode mode;
+    bool is_follower;         /* an earlier run began to answer, see `shown` */
     const char *instructions; /* the admin's, "" for none */
     const struct agent_prompt_item
         *items; /* parts in their order, one after the other, each oldest first */
@@ -84,7 +85,6 @@ struct agent_prompt {
     size_t messages_count;
     /* An earlier run began to answer and was ended because newer messages came: what it has
      * said, which people have read, and what it did, a line each. Both may be "". */
-    bool is_follower;
     const char *shown;
     const char *done;
 };

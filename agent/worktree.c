@@ -62,8 +62,10 @@ int worktree_begin(const char *state_dir, const char *id, bool waits,
     AUTO_FREE char *root = xasprintf("%s/worktrees", state_dir);
 
     *work = (struct worktree_work){ .id = id, .is_stopping = is_stopping, .lock_fd = -1 };
-    if (!is_id(id))
-        return err_set(err, ERR_INPUT, "bad id of a worktree");
+    if (!is_id(id)) {
+        err_set(err, ERR_INPUT, "bad id of a worktree");
+        return -1;
+    }
     if (file_make_dirs(root, 0700, err) < 0)
         return -1;
     work->root = realpath(root, NULL);
@@ -286,11 +288,13 @@ static int find_repository(const char *workspace, struct agent_repository *ret_r
 {
     struct agent_repository repository = { 0 };
 
-    if (!agent_repository_find(workspace, &repository))
-        return err_set(err, ERR_INPUT,
-                       "%s is not in a git repository; mend: git init and commit, or turn "
-                       "agent.worktree off",
-                       workspace);
+    if (!agent_repository_find(workspace, &repository)) {
+        err_set(err, ERR_INPUT,
+                "%s is not in a git repository; mend: git init and commit, or turn "
+                "agent.worktree off",
+                workspace);
+        return -1;
+    }
     if (!agent_workspace_revision(workspace, revision))
         err_set(err, ERR_INPUT,
                 "%s has no commit yet that a worktree could begin at; mend: git commit",

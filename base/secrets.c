@@ -319,10 +319,10 @@ enum secrets_look secrets_look_known(const struct secrets_text *text,
 
 bool secrets_may_begin(unsigned char before, const char *text, size_t len)
 {
-    /* The second byte behind each first one: of the table, of "://" and of key blocks, of the
+    /* The second byte behind each first one: of the table, of "//" and of key blocks, of the
      * words before values, and of bearers. */
     static const char *const seconds[256] = {
-        ['-'] = "-",       [':'] = "/",  ['A'] = "KSITGpPcCuU", ['B'] = "eE",    ['E'] = "nN",
+        ['-'] = "-",       ['/'] = "/",  ['A'] = "KSITGpPcCuU", ['B'] = "eE",    ['E'] = "nN",
         ['G'] = "O",       ['K'] = "eE", ['P'] = "aAwWrR",      ['S'] = "GeEiI", ['T'] = "oO",
         ['a'] = "pPcCuU",  ['b'] = "eE", ['c'] = "r",           ['d'] = "o",     ['e'] = "ynN",
         ['g'] = "hils",    ['h'] = "of", ['k'] = "eE",          ['l'] = "i",     ['n'] = "p",
@@ -331,6 +331,8 @@ bool secrets_may_begin(unsigned char before, const char *text, size_t len)
     };
     unsigned char first = (unsigned char)text[0];
 
+    if (first == '/' && before != ':') /* not a comment */
+        return false;
     if (!seconds[first] ||
         (is_alnum(before) && is_alnum(first) && !(is_lower(before) && is_upper(first))))
         return false;
@@ -343,8 +345,8 @@ static enum secrets_look look_at(unsigned char before, const struct secrets_text
     unsigned char first = (unsigned char)text->bytes[0];
     enum secrets_look look = SECRETS_NO;
 
-    if (first == ':')
-        return secrets_look_address(text, ret_match);
+    if (first == '/')
+        return before == ':' ? secrets_look_address(text, ret_match) : SECRETS_NO;
     if (first == '-')
         return secrets_look_key_block(text, ret_match);
     if (!is_alnum(before)) {
@@ -379,8 +381,6 @@ static size_t run_to_end(const struct secrets_text *text, size_t at, enum secret
     enum { END_MAX = 80 };
     enum secrets_look look = secrets_at(text, at, "-----END ", false);
 
-    if (look == SECRETS_WANTS_MORE)
-        return at;
     *ret_run = SECRETS_RUN_NONE;
     if (look == SECRETS_NO)
         return at;

@@ -48,20 +48,24 @@ static bool is_of_address(char c)
     return (unsigned char)c > ' ' && c != '\x7f' && !strchr("/?#\"'`<>@", c);
 }
 
-/* postgres://user:password@host - only the password is hidden. */
+/*
+ * postgres://user:password@host, from the slashes on, lest the colon of any sentence wait for
+ * them. Only the password is hidden.
+ */
 enum secrets_look secrets_look_address(const struct secrets_text *text,
                                        struct secrets_match *ret_match)
 {
-    enum secrets_look look = secrets_at(text, 0, "://", false);
-    size_t at = 3;
+    enum { BEGIN = 2 };
+    enum secrets_look look = secrets_at(text, 0, "//", false);
+    size_t at = BEGIN;
     size_t password;
 
     if (look != SECRETS_FOUND)
         return look;
-    while (at < text->len && at < 3 + USER_MAX && is_of_address(text->bytes[at]) &&
+    while (at < text->len && at < BEGIN + USER_MAX && is_of_address(text->bytes[at]) &&
            text->bytes[at] != ':')
         at++;
-    if (at == text->len && at < 3 + USER_MAX)
+    if (at == text->len && at < BEGIN + USER_MAX)
         return text->is_end ? SECRETS_NO : SECRETS_WANTS_MORE;
     if (at == text->len || text->bytes[at] != ':')
         return SECRETS_NO;

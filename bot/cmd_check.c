@@ -181,6 +181,17 @@ static void check_agent(struct report *report, const struct config *config)
     }
 }
 
+/* Where cursor-agent has its data, see slot.h. */
+static void check_slots(struct report *report, const struct config *config)
+{
+    if (config->agent.dialect == CONFIG_DIALECT_CURSOR &&
+        agent_slot_path_is_long(config->state_dir))
+        say(report, FINDING_WARN, "state_dir",
+            "%s is so long that cursor-agent may use /tmp/.cursor for data instead of a "
+            "directory of each run's own; mend: a state_dir of at most %zu bytes",
+            config->state_dir, AGENT_SLOT_DATA_MAX_BYTES - strlen("/slots/999/data"));
+}
+
 /* Seen from this shell; the daemon's control group is its own: `threadkeeper status`. */
 static void check_fence(struct report *report, const struct config *config)
 {
@@ -202,17 +213,6 @@ static void check_fence(struct report *report, const struct config *config)
         say(report, refuses ? FINDING_FAIL : FINDING_WARN, "fence", "%.*s", (int)len, line);
         line += line[len] ? len + 1 : len;
     }
-}
-
-/* Where cursor-agent has its data, see slot.h. */
-static void check_slots(struct report *report, const struct config *config)
-{
-    if (config->agent.dialect == CONFIG_DIALECT_CURSOR &&
-        agent_slot_path_is_long(config->state_dir))
-        say(report, FINDING_WARN, "state_dir",
-            "%s is so long that cursor-agent may use /tmp/.cursor for data instead of a "
-            "directory of each run's own; mend: a state_dir of at most %zu bytes",
-            config->state_dir, AGENT_SLOT_DATA_MAX_BYTES - strlen("/slots/999/data"));
 }
 
 static void check_workspace(struct report *report, const char *name, const char *path,

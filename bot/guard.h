@@ -5,7 +5,8 @@
  *
  * What is masked depends on the text alone, never on the pieces in which it comes: an answer
  * that is given again from its start, after a restart, is masked the same way. A stream keeps
- * back only the end of a text that may still become part of a secret.
+ * back only the end of a text that may still become part of a secret; so the last letters of
+ * an agent that falls silent within a word may wait until it goes on or ends.
  *
  * A value once known stays masked until the process ends, also when a reload no longer names
  * it: it may be in what an agent has read.

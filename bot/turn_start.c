@@ -245,8 +245,9 @@ static int start_run(struct turn *turn, struct turn_progress *progress, struct a
  */
 static int begin_run(const struct turn *turn, struct turn_progress *progress, struct err *err)
 {
-    AUTO_FD int hold = agent_sweep_hold(turn->runs_dir);
+    AUTO_FD int hold = agent_sweep_hold(turn->runs_dir); /* until the end */
 
+    (void)hold;
     agent_run_new_id(progress->run_id);
     if (run_dir_make(turn->runs_dir, progress->run_id, err) < 0 ||
         turn_save_shown(turn, progress, err) < 0 ||

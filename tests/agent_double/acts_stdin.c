@@ -6,7 +6,7 @@
 #include "tests/agent_double/emit.h"
 #include "tests/agent_double/personality.h"
 
-#define OUTPUT_FIRST_BYTES (128 * 1024) /* twice what a pipe holds */
+#define OUTPUT_FIRST_BYTES ((size_t)128 * 1024) /* twice what a pipe holds */
 
 int play_outfirst(const struct stage *stage)
 {

@@ -62,10 +62,12 @@ static int run(const struct personality *self, const struct arguments *arguments
     if (status != 0)
         return status;
     stage.prompt = buf_text(input);
-    if (arguments->positional && self->reads_stdin_too)
-        stage.prompt = both = xasprintf("%s\n%s", arguments->prompt, buf_text(input));
-    else if (arguments->positional)
+    if (arguments->positional && self->reads_stdin_too) {
+        both = xasprintf("%s\n%s", arguments->prompt, buf_text(input));
+        stage.prompt = both;
+    } else if (arguments->positional) {
         stage.prompt = arguments->prompt;
+    }
     if (!act->skips_prompt && stage.prompt[strspn(stage.prompt, " \t\r\n")] == '\0') {
         dprintf(STDERR_FILENO, "Error: No prompt provided\n");
         return 1;

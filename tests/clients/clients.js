@@ -115,6 +115,41 @@ const tests = {
     await refused(web.chat.update({ channel: 'C0DEV', ts: posted.ts, text: 'x' }), 'message_not_found');
   },
 
+  async 'files are uploaded, shared in a thread, looked up and downloaded'() {
+    const { ts } = await lab.post('say', { user: 'U0BOB', channel: 'C0DEV', text: 'files', tell: false });
+    const bytes = Buffer.from([0, 1, 2, 13, 10, 255, 45, 45]);
+    await web.files.uploadV2({
+      channel_id: 'C0DEV', thread_ts: ts,
+      file_uploads: [{ file: bytes, filename: 'a.bin' }, { content: 'text', filename: 'b.txt', title: 'B' }],
+    });
+    const { messages } = await lab.get(`messages?channel=C0DEV&thread_ts=${ts}`);
+    assert.deepStrictEqual(messages[1].files.map((f) => f.title), ['a.bin', 'B']);
+    const { file } = await web.files.info({ file: messages[1].files[0].id });
+    assert.strictEqual(file.shares.public.C0DEV[0].ts, messages[1].ts);
+    const download = (headers) => fetch(file.url_private_download, { headers });
+    const whole = await download({ authorization: `Bearer ${lab.botToken}` });
+    assert.deepStrictEqual(Buffer.from(await whole.arrayBuffer()), bytes);
+    assert.match((await download({})).headers.get('content-type'), /^text\/html/);
+    await refused(web.files.completeUploadExternal({ files: [{ id: file.id }] }), 'file_not_found');
+    await refused(web.files.getUploadURLExternal({ filename: 'none', length: 0 }), 'missing_argument');
+  },
+
+  async 'a message with a file comes as file_share, its mention without'() {
+    await lab.post('settings', { mention_order: 'mention' });
+    const { client, seen } = await connect();
+    await lab.post('say', {
+      user: 'U0BOB', channel: 'C0DEV', text: '@threadkeeper look', files: [{ name: 'a.txt', text: 'abc' }],
+    });
+    await until(() => seen.filter((e) => e.type === 'events_api').length >= 2, 'both copies');
+    const events = seen.map((e) => e.body.event).filter((e) => e && e.ts);
+    const mention = events.find((e) => e.type === 'app_mention');
+    const message = events.find((e) => e.type === 'message' && e.subtype === 'file_share');
+    assert.strictEqual(mention.files, undefined);
+    assert.strictEqual(message.files[0].size, 3);
+    await client.disconnect();
+    await lab.post('settings', { mention_order: 'random' });
+  },
+
   async 'reactions are added once'() {
     const { ts } = await lab.post('say', { user: 'U0BOB', channel: 'C0DEV', text: 'look', tell: false });
     await web.reactions.add({ channel: 'C0DEV', timestamp: ts, name: 'eyes' });

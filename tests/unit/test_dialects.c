@@ -280,7 +280,7 @@ static void endings_are_told_apart(void)
     static const struct {
         const struct dialect *dialect;
         const char *bytes;
-        int status; /* -1: it went silent and was ended */
+        intptr_t status; /* -1: it went silent and was ended */
         const char *errors;
         enum agent_outcome want;
     } cases[] = {
@@ -362,9 +362,9 @@ static void endings_are_told_apart(void)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct agent_result result = { 0 };
 
-        CHECK_INT(
-            decide(cases[i].dialect, cases[i].bytes, cases[i].status, cases[i].errors, &result),
-            cases[i].want, cases[i].bytes[0] ? cases[i].bytes : cases[i].errors);
+        CHECK_INT(decide(cases[i].dialect, cases[i].bytes, (int)cases[i].status,
+                         cases[i].errors, &result),
+                  cases[i].want, cases[i].bytes[0] ? cases[i].bytes : cases[i].errors);
     }
 }
 

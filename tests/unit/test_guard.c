@@ -155,6 +155,8 @@ static void what_is_masked_is_one_mark_for_what_hangs_together(void **state)
         { "abcdefgabcdefgabcdefgh!", "abcdefgabcdefg[secret removed]!", "begun three times" },
         { KEY_LINE_2, "[secret removed]", "a line of a key by itself" },
         { "> " KEY_BLOCK "\nx", "> [secret removed]\nx", "the whole key" },
+        { "MIIEvQIBAD", "MIIEvQIBAD", "the beginning of a key, less than half of a line" },
+        { "fooAKIAIOSFODNN7EXAMPLE", "fooAKIAIOSFODNN7EXAMPLE", "within another word" },
         { "", "", "nothing" },
         { "plain \xc3\xa9 text", "plain \xc3\xa9 text", "nothing to mask" },
         { "gr\xc3\xbc\xc3\x9f-geheim!", "[secret removed]!", "UTF-8" },
@@ -504,10 +506,10 @@ static void secrets_are_read_as_people_write_them(void **state)
         { "dGVzdHRlc3R0ZXN0==\n", "dGVzdHRlc3R0ZXN0==", "base64, not a name" },
         { "p@ss=w0rd-long\n", "p@ss=w0rd-long", "no name either" },
         { "same-secret\nX=same-secret\n", "same-secret", "once" },
-        { "a-secret-1\n-----BEGIN KEY-----\nabcdefghijklmnopqrstuvwxyz\n-----END "
-          "KEY-----\nb-secret-2\n",
-          "a-secret-1|-----BEGIN KEY-----\nabcdefghijklmnopqrstuvwxyz\n-----END "
-          "KEY-----|abcdefghijklmnopqrstuvwxyz|b-secret-2",
+        { "a-secret-1\n-----BEGIN PRIVATE KEY-----\nabcdefghijklmnopqrstuvwxyz\n"
+          "-----END PRIVATE KEY-----\nb-secret-2\n",
+          "a-secret-1|-----BEGIN PRIVATE KEY-----\nabcdefghijklmnopqrstuvwxyz\n-----END "
+          "PRIVATE KEY-----|abcdefghijklmnopqrstuvwxyz|b-secret-2",
           "a block and its lines" },
         { "-----BEGIN KEY-----\nnever-ended\n", "-----BEGIN KEY-----|never-ended",
           "a block without an end is lines" },

@@ -79,9 +79,9 @@ static void parts_come_in_order_with_the_question_last(void **state)
                             "{\"part\":\"person\",\"text\":\"Their wishes: German.\"}",
                             "{\"part\":\"summary\",\"text\":\"much was said\"}",
                             "{\"part\":\"recalled\",\"turns\":[{\"day\":\"2026-11-01\",",
-                            "{\"part\":\"latest\",\"turns\":[{\"day\":\"2026-11-20\","
+                            "{\"part\":\"latest\",\"turns\":[{\"day\":\"2026-11-20\",",
                             "\"from\":\"User\",\"text\":\"old\"}]}",
-                            "{\"part\":\"files\",\"files\":[{\"name\":\"a.png\","
+                            "{\"part\":\"files\",\"files\":[{\"name\":\"a.png\",",
                             "\"size\":9,\"path\":\"/runs/1/inbox/1.png\"}]}]}\n",
                             "END CONVERSATION",
                             "(from U1)",
@@ -151,8 +151,10 @@ static json_t *read_data(const char *prompt)
     const char *at = begin ? strchr(begin + 1, '\n') : NULL;
     json_t *root;
 
-    assert_non_null(at);
-    assert_non_null(end);
+    if (!at || !end) {
+        fail_msg("no data in %s", prompt);
+        return NULL;
+    }
     root = json_loadb(at + 1, (size_t)(end - at - 1), JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(root);
     assert_null(memchr(at + 1, '\n', (size_t)(end - at - 1)));

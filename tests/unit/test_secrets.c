@@ -127,6 +127,9 @@ static void what_is_none_passes(void)
         "password: xxxxxxxx12",
         "\"password\": \"must have at least 8 characters\"",
         "password: correct horse",
+        "password: \"aaaa1111\"",
+        "the rule .sk-rotating-plane-with-circle-12",
+        "sk-rotating-plane-with-circle-12 is a class",
         "api_key = /etc/keys/service1.key",
         "private_key: ./certs/server01.pem",
         "a token begins with xoxb- and then digits",
@@ -138,6 +141,7 @@ static void what_is_none_passes(void)
         "git@github.com:org/repo.git and ssh://git@github.com:22/x",
         "postgres://${USER}:${PASSWORD}@host/",
         "http://localhost:9464/metrics",
+        "// user:name@host in a comment",
         "-----BEGIN PRIVATE KEY----- is how such a file begins, and it ends alike.",
         certificate,
         public_key,
@@ -178,7 +182,7 @@ static void a_decision_does_not_change_with_more_bytes(void)
         "AKIAIOSFODNN7EXAMPLE / wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY. next",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N next",
         "-----BEGIN RSA PRIVATE KEY-----\n" B64 "\n-----END RSA PRIVATE KEY-----\nx",
-        "://app:s3cret@db/x",
+        "//app:s3cret@db/x",
         "Bearer abcdef1234567890ABC next",
         "password = \"tr0ub4dor&3\" next",
         "password is Xk29fLmQ7. next",
@@ -189,7 +193,8 @@ static void a_decision_does_not_change_with_more_bytes(void)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         size_t len = strlen(texts[i]);
         struct secrets_match want = { 0 };
-        enum secrets_look last = secrets_look(0, texts[i], len, true, &want);
+        unsigned char before = texts[i][0] == '/' ? ':' : 0;
+        enum secrets_look last = secrets_look(before, texts[i], len, true, &want);
 
         for (size_t cut = 1; cut <= len; cut++) {
             struct secrets_match got = { 0 };
@@ -198,13 +203,13 @@ static void a_decision_does_not_change_with_more_bytes(void)
             enum secrets_look look;
 
             memcpy(part, texts[i], cut);
-            look = secrets_look(0, part, cut, false, &got);
+            look = secrets_look(before, part, cut, false, &got);
             if (look != SECRETS_WANTS_MORE) {
                 CHECK_INT(look, last, texts[i]);
                 if (look == SECRETS_FOUND && got.run == SECRETS_RUN_NONE)
                     CHECK_INT(got.len, want.len, texts[i]);
             }
-            CHECK_INT(secrets_look(0, part, cut, true, &got) != SECRETS_WANTS_MORE, 1,
+            CHECK_INT(secrets_look(before, part, cut, true, &got) != SECRETS_WANTS_MORE, 1,
                       "at the end it is decided");
             free(part);
         }
@@ -226,12 +231,12 @@ static void the_longest_look_is_bounded(void)
 
         memset(text, 'a', sizeof(text));
         memcpy(text, begins[i], strlen(begins[i]));
-        CHECK_INT(secrets_look(0, text, SECRETS_LOOK_MAX_BYTES, false, &match) !=
+        CHECK_INT(secrets_look(':', text, SECRETS_LOOK_MAX_BYTES, false, &match) !=
                       SECRETS_WANTS_MORE,
                   1, begins[i]);
         memset(text, ' ', sizeof(text));
         memcpy(text, begins[i], strlen(begins[i]));
-        CHECK_INT(secrets_look(0, text, SECRETS_LOOK_MAX_BYTES, false, &match) !=
+        CHECK_INT(secrets_look(':', text, SECRETS_LOOK_MAX_BYTES, false, &match) !=
                       SECRETS_WANTS_MORE,
                   1, begins[i]);
     }
