@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -290,6 +291,45 @@ bool fence_net_serve(int listener)
     return true;
 }
 
+/* Of those around a process only one filter may have a listener, and a container's may be it.
+ * Tried by a thread, which takes the filter with it. */
+static void *try_to_listen(void *context)
+{
+    struct sock_filter allow = { .code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW };
+    struct sock_fprog program = { .len = 1, .filter = &allow };
+    bool *can_listen = context;
+    int fd = -1;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+        fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                          SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    *can_listen = fd >= 0;
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+static bool can_listen(void)
+{
+    bool is_able = false;
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, try_to_listen, &is_able) != 0)
+        return false;
+    pthread_join(thread, NULL);
+    return is_able;
+}
+
+/* A container may forbid what the kernel has. */
+static bool can_copy_memory(void)
+{
+    char from = 'x', to = 0;
+    struct iovec here = { &to, 1 };
+    struct iovec there = { &from, 1 };
+
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
+}
+
 /* Who may not look into a child of his own cannot take its socket. */
 static bool may_look_into_children(void)
 {
@@ -311,5 +351,5 @@ bool fence_net_is_there(void)
     /* Of nobody: EBADF where the call is there and allowed. */
     if (syscall(SYS_pidfd_getfd, -1, 0, 0U) != -1 || errno != EBADF)
         return false;
-    return may_look_into_children();
+    return can_copy_memory() && may_look_into_children() && can_listen();
 }

@@ -76,6 +76,9 @@ static inline void write_scenario(const char *text)
 static const char *double_command[] = { double_path, NULL };
 static const char *handed_on[] = { "CURSOR_API_KEY", "SLACK_BOT_TOKEN", NULL };
 
+/* Scripts leave their pids there, whatever the mode. */
+static const char *const writable[] = { workspace, NULL };
+
 static inline struct agent_spec plain_spec(void)
 {
     static const char prompt[] =
@@ -90,6 +93,7 @@ static inline struct agent_spec plain_spec(void)
         .mode = AGENT_MODE_ASK,
         .model = "",
         .workspace = workspace,
+        .fence_write = writable,
         .env_names = handed_on,
         .prompt = prompt,
         .prompt_len = sizeof(prompt) - 1,
