@@ -47,7 +47,8 @@ ALL_LDFLAGS  = -pthread $(FLAGS_$(VARIANT)) $(LINK_$(VARIANT)) -Wl,--as-needed $
 LDLIBS       = -lwebsockets -lcurl -ljansson -lsqlite3 -lyaml -lunistring -lstemmer -lsodium -lseccomp -lm
 
 SRC  := $(wildcard base/*.c config/*.c memory/*.c slack/*.c agent/*.c bot/*.c)
-OBJ  := $(patsubst %.c,$B/%.o,$(filter-out bot/main.c,$(SRC)))
+MAIN := bot/main.c agent/launch_main.c
+OBJ  := $(patsubst %.c,$B/%.o,$(filter-out $(MAIN),$(SRC)))
 LIB  := $B/libthreadkeeper.a # an archive: each program takes only what it uses
 
 LAB_OBJ     := $(patsubst %.c,$B/%.o,$(wildcard tests/slack_lab/*.c))
@@ -85,7 +86,12 @@ all: ## build build/release/threadkeeper
 	@scripts/install-deps
 	@$(MAKE) $(AGAIN) $B/threadkeeper
 
-$B/threadkeeper: $B/bot/main.o $(LIB)
+# What stays beside each agent; --as-needed leaves out the libraries that it does not use.
+$B/threadkeeper-launch: $B/agent/launch_main.o $(LIB)
+	$(SAY) link $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/threadkeeper: $B/bot/main.o $(LIB) | $B/threadkeeper-launch
 	$(SAY) link $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -234,6 +240,7 @@ ETC_FILE := /etc/threadkeeper/threadkeeper.yaml
 .PHONY: install uninstall clean help
 install: all ## install under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $B/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper
+	install -m 0755 $B/threadkeeper-launch $(DESTDIR)$(PREFIX)/bin/threadkeeper-launch
 	install -D -m 0644 config/threadkeeper.example.yaml $(DOC_DIR)/threadkeeper.example.yaml
 	install -d $(UNIT_DIR)
 	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|/usr/local/share/|$(PREFIX)/share/|' systemd/threadkeeper.service >$(UNIT_DIR)/threadkeeper.service
@@ -250,7 +257,8 @@ uninstall: ## remove what install put there, not the configuration and the memor
 ifeq ($(DESTDIR),)
 	test ! -d /run/systemd/system || systemctl disable --now threadkeeper || true
 endif
-	rm -f $(DESTDIR)$(PREFIX)/bin/threadkeeper $(UNIT_DIR)/threadkeeper.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/threadkeeper $(DESTDIR)$(PREFIX)/bin/threadkeeper-launch
+	rm -f $(UNIT_DIR)/threadkeeper.service
 	rm -rf $(DOC_DIR)
 ifeq ($(DESTDIR),)
 	test ! -d /run/systemd/system || systemctl daemon-reload

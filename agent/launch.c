@@ -33,7 +33,7 @@ static void reset_signals(void)
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &standard, NULL); /* refused for KILL, STOP and the C library's own */
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static int open_as(const char *run_dir, const char *name, int flags, int target)

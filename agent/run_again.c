@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "base/random.h"
 
+#define EXIT_RESERVE AGENT_FILE_EXIT ".tmp"
+
 /*
  * What passes by itself. The service's own "exhausted" once, behind a pause; two starts that
  * met in the agent's configuration more often, but apart: whoever waited the same time would
@@ -52,7 +54,7 @@ bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms)
 static int clean_directory(const struct agent_run *run, struct err *err)
 {
     static const char *const names[] = { AGENT_FILE_OUTPUT,  AGENT_FILE_ERRORS,
-                                         AGENT_FILE_EXIT,    AGENT_FILE_EXIT ".tmp",
+                                         AGENT_FILE_EXIT,    EXIT_RESERVE,
                                          AGENT_FILE_VERDICT, AGENT_FILE_LAUNCH_ERROR,
                                          RUN_DIR_OUTBOX,     RUN_DIR_TMP };
 

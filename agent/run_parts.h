@@ -32,40 +32,40 @@ struct agent_run {
     char *dir;
     const struct dialect *dialect;
     struct agent_stream *stream;
-    struct agent_follow follow;
-    enum run_state state;
-
     char *launcher;     /* NULL: started by an earlier process */
     char **environment; /* as the launcher gets it; NULL likewise */
-    enum agent_mode mode;
-    unsigned repetitions; /* how often agent_run_again() started it anew */
+    struct agent_follow follow;
 
-    pid_t leader; /* the supervisor, or the agent of an older version; 0: gone before we came */
     uint64_t leader_ticks;
-    int pidfd;
-    bool is_child;
-    bool is_supervised;
-    bool was_dead; /* already when we came */
-    bool has_leader_ended;
-    bool has_status; /* of the leader */
-    siginfo_t status;
-    bool has_exit; /* exit.json was read */
-    struct run_exit how;
+    siginfo_t status;    /* of the leader */
+    struct run_exit how; /* what exit.json says */
 
     int64_t first_output_timeout_ms, idle_timeout_ms, timeout_ms, kill_grace_ms;
     int64_t max_output_bytes;
-    int cancel_fd;
-
     int64_t started_ms; /* monotonic, also when an earlier daemon started it */
     int64_t last_output_ms;
     int64_t result_ms; /* when the result was read; -1 before */
     int64_t kill_at_ms;
     int64_t sweep_at_ms;
-    bool has_verdict;
-    enum agent_outcome verdict;
-    bool has_noted; /* an earlier process was ending it, with this verdict */
-    enum agent_outcome noted;
     struct agent_result result;
+
+    enum run_state state;
+    enum agent_mode mode;
+    enum agent_outcome verdict; /* why we ended it */
+    enum agent_outcome noted;   /* why an earlier process was ending it */
+    unsigned repetitions;       /* how often agent_run_again() started it anew */
+    pid_t leader; /* the supervisor, or the agent of an older version; 0: gone before we came */
+    int pidfd;
+    int cancel_fd;
+
+    bool is_child;
+    bool is_supervised;
+    bool was_dead; /* already when we came */
+    bool has_leader_ended;
+    bool has_status;
+    bool has_exit;
+    bool has_verdict;
+    bool has_noted;
 };
 
 void run_delete(struct agent_run *run); /* frees the struct, whatever its state */

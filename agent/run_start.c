@@ -19,8 +19,9 @@
 #include "base/file.h"
 #include "base/random.h"
 
-#define SIGN_WAIT_MS 2000 /* attach: for a launcher that has not signed yet */
-#define SIGN_LOOK_MS 20
+#define SIGN_WAIT_MS   2000 /* attach: for a launcher that has not signed yet */
+#define SIGN_LOOK_MS   20
+#define SIGN_UNSEEN_MS 300
 
 void agent_run_new_id(char out[AGENT_RUN_ID_BYTES])
 {
@@ -225,19 +226,22 @@ int agent_run_start(const struct agent_spec *spec, const char *run_id,
 
 /*
  * A daemon that died right after the spawn leaves a launcher that has not signed its name yet:
- * waits as long as one is alive.
+ * waits as long as one is alive. Until its exec is over it does not carry the mark, so that
+ * none is seen means something only after a while.
  */
 static int read_signed_meta(const struct agent_run *run, struct agent_meta *ret_meta,
                             struct err *err)
 {
     int64_t give_up_ms = clock_now_ms() + SIGN_WAIT_MS;
+    int64_t unseen_until_ms = clock_now_ms() + SIGN_UNSEEN_MS;
 
     for (;;) {
         bool is_alive = process_signal_run(run->id, 0, 0) > 0;
 
         if (agent_meta_read(run->dir, ret_meta, err) != 0)
             return -1;
-        if (ret_meta->pid > 0 || !is_alive || clock_now_ms() > give_up_ms)
+        if (ret_meta->pid > 0 || clock_now_ms() > give_up_ms ||
+            (!is_alive && clock_now_ms() > unseen_until_ms))
             return 0;
         agent_meta_deinit(ret_meta);
         sleep_ms(SIGN_LOOK_MS);

@@ -65,7 +65,7 @@ struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *
     sigset_t set;
 
     sigfillset(&set);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
@@ -293,18 +293,23 @@ static void check_limits(struct supervisor *supervisor, int64_t now_ms)
 
 static int wait_ms(const struct supervisor *supervisor, int64_t now_ms)
 {
-    int64_t at_ms = silence_limit_ms(supervisor);
-    int64_t wait;
+    const int64_t at[] = {
+        supervisor->disk_look_ms,
+        silence_limit_ms(supervisor),
+        total_limit_ms(supervisor),
+        /* it may have begun to answer meanwhile */
+        limit_ms(supervisor->grown_ms, supervisor->meta->idle_timeout_ms),
+    };
+    int64_t next_ms = now_ms + POLL_MAX_MS;
 
     if (supervisor->is_ending)
-        at_ms =
+        next_ms =
             now_ms < supervisor->kill_at_ms ? supervisor->kill_at_ms : now_ms + KILL_AGAIN_MS;
-    else if (total_limit_ms(supervisor) < at_ms)
-        at_ms = total_limit_ms(supervisor);
-    if (!supervisor->is_ending && supervisor->disk_look_ms < at_ms)
-        at_ms = supervisor->disk_look_ms;
-    wait = at_ms == CLOCK_FOREVER_MS ? 60000 : at_ms - now_ms;
-    return (int)(wait < 0 ? 0 : wait > 60000 ? 60000 : wait);
+    for (size_t i = 0; i < ARRAY_LEN(at) && !supervisor->is_ending; i++) {
+        if (at[i] > now_ms && at[i] < next_ms)
+            next_ms = at[i];
+    }
+    return next_ms - now_ms < POLL_MAX_MS ? (int)(next_ms - now_ms) : POLL_MAX_MS;
 }
 
 /* ---- the loop -----------------------------------------------------------------------------

@@ -343,7 +343,7 @@ static int open_chat(struct chat *chat, const char *name, struct err *err)
     const struct config *config = chat->config;
     struct memory_options options = wiring_memory_options(config);
 
-    chat->launcher = wiring_own_path();
+    chat->launcher = wiring_launcher();
     chat->runs_dir = xasprintf("%s/runs", config->state_dir);
     chat->user = user_name();
     chat->conversation = xasprintf("%s:" TERMINAL_CHANNEL ":%s", chat->user, name);

@@ -417,7 +417,7 @@ static int open_parts(struct daemon *daemon, struct err *err)
         return -1;
     app->dispatch = dispatch_new(app->metrics);
     dispatch_set_busy(app->dispatch, (enum dispatch_busy)app->config->agent.busy);
-    app->launcher = wiring_own_path();
+    app->launcher = wiring_launcher();
     app->runs_dir = xasprintf("%s/runs", app->config->state_dir);
     if (take_lock(daemon, err) < 0 || file_make_dirs(app->runs_dir, 0700, err) < 0 ||
         agent_become_subreaper(err) < 0 || http_startup(err) < 0 ||

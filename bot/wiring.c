@@ -61,10 +61,12 @@ void wiring_conversation_id(const char *conversation, char ret_id[WIRING_ID_BYTE
     snprintf(ret_id, WIRING_ID_BYTES, "%.*s", WIRING_ID_BYTES - 1, hash);
 }
 
-char *wiring_own_path(void)
+char *wiring_launcher(void)
 {
     char path[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    AUTO_FREE char *own = xstrndup(path, len > 0 ? (size_t)len : 0);
+    AUTO_FREE char *small = xasprintf("%s-launch", own);
 
-    return xstrndup(path, len > 0 ? (size_t)len : 0);
+    return access(small, X_OK) == 0 ? take_ptr(&small) : take_ptr(&own);
 }

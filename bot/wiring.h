@@ -30,7 +30,8 @@ const char **wiring_argv(const struct config_list *list);
 /* A short name for a conversation, always the same one: of directories and branches. */
 void wiring_conversation_id(const char *conversation, char ret_id[WIRING_ID_BYTES]);
 
-/* The path of the program that runs, "" when /proc does not tell. Caller frees. */
-char *wiring_own_path(void);
+/* The program that starts agents and stays beside them: threadkeeper-launch next to us or, where
+ * it is missing, our own, which can do it too but is ten times larger. Caller frees. */
+char *wiring_launcher(void);
 
 #endif

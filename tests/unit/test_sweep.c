@@ -2,6 +2,7 @@
 
 #include "tests/unit/run_lab.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/time.h>
@@ -77,6 +78,20 @@ static void begin_anew(void)
 {
     file_remove_tree(runs_dir, NULL);
     assert_int_equal(file_make_dirs(runs_dir, 0700, NULL), 0);
+}
+
+/* Before that it may still be on its way from the spawn to the agent. */
+static void wait_until_it_talks(const char *id)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s/out.ndjson", runs_dir, id);
+    int64_t give_up_ms = clock_now_ms() + PATIENCE_MS;
+    struct stat info = { 0 };
+
+    while (stat(path, &info) != 0 || info.st_size == 0) {
+        if (clock_now_ms() > give_up_ms)
+            fail_msg("run %s does not begin", id);
+        sched_yield();
+    }
 }
 
 static void nothing_to_do_asks_nobody(void **state)
@@ -170,8 +185,9 @@ static void a_run_that_nobody_waits_for_is_ended(void **state)
         char id[AGENT_RUN_ID_BYTES];
 
         start_in_another_process("igterm", id);
-        if (removes[i]) /* erased while it went on */
-            assert_int_equal(agent_run_remove(runs_dir, id, NULL), 0);
+        wait_until_it_talks(id);
+        while (removes[i] && is_there(id)) /* erased while it goes on, and writes */
+            agent_run_remove(runs_dir, id, NULL);
         ledger.needed[0] = id;
         swept = run_sweep(&sweep);
         CHECK_INT(swept.ended, 0, "somebody waits for it");
@@ -194,7 +210,8 @@ static void a_run_of_another_installation_is_left_alone(void **state)
 
     (void)state;
     begin_anew();
-    start_for_attach("hang0", &spec, id, &run);
+    start_for_attach("hangmid", &spec, id, &run);
+    wait_until_it_talks(id);
     sweep.runs_dir = elsewhere;
     assert_int_equal(file_make_dirs(elsewhere, 0700, NULL), 0);
     CHECK_INT(run_sweep(&sweep).ended, 0, "its directory is not ours");
