@@ -149,7 +149,6 @@ static void claude_answers(void **state)
         { "noresult0", "incomplete" },
         { "empty0", ":warning:" },
         { "hangend", "Now you ask" },
-        { "hangmid", "incomplete" },
         { "garbage", "Now you ask" },
         { "longline bytes=9000000", "After the long line." },
     };
@@ -160,11 +159,10 @@ static void claude_answers(void **state)
 static void codex_answers(void **state)
 {
     static const struct reading readings[] = {
-        { "auth", "not logged in" },        { "badmodel", "does not offer" },
-        { "limit", "usage limit" },         { "exhausted", "overloaded" },
-        { "iserror", "reported an error" }, { "noresult1", ":warning:" },
-        { "empty0", ":warning:" },          { "hangend", "Now you ask" },
-        { "hang0", ":warning:" },           { "garbage", "Now you ask" },
+        { "auth", "not logged in" },  { "badmodel", "does not offer" },
+        { "limit", "usage limit" },   { "iserror", "reported an error" },
+        { "noresult1", ":warning:" }, { "empty0", ":warning:" },
+        { "hangend", "Now you ask" }, { "garbage", "Now you ask" },
     };
 
     play(*state, &codex, readings, ARRAY_LEN(readings));
@@ -173,11 +171,10 @@ static void codex_answers(void **state)
 static void gemini_answers(void **state)
 {
     static const struct reading readings[] = {
-        { "auth", "not logged in" },      { "badkey", "not logged in" },
-        { "badmodel", "does not offer" }, { "limit", "usage limit" },
-        { "exhausted", "overloaded" },    { "iserror", "reported an error" },
-        { "noresult0", "incomplete" },    { "hangmid", "incomplete" },
-        { "hangend", "Now you ask" },     { "garbage", "Now you ask" },
+        { "auth", "not logged in" },        { "badkey", "not logged in" },
+        { "badmodel", "does not offer" },   { "limit", "usage limit" },
+        { "iserror", "reported an error" }, { "noresult0", "incomplete" },
+        { "hangend", "Now you ask" },       { "garbage", "Now you ask" },
     };
 
     play(*state, &gemini, readings, ARRAY_LEN(readings));
@@ -186,11 +183,10 @@ static void gemini_answers(void **state)
 static void opencode_answers(void **state)
 {
     static const struct reading readings[] = {
-        { "auth", "not logged in" },        { "badmodel", "does not offer" },
-        { "limit", "usage limit" },         { "exhausted", "overloaded" },
-        { "iserror", "reported an error" }, { "noresult0", ":warning:" },
-        { "empty0", ":warning:" },          { "hangend", "Now you ask" },
-        { "hang0", ":warning:" },           { "garbage", "Now you ask" },
+        { "auth", "not logged in" },  { "badmodel", "does not offer" },
+        { "limit", "usage limit" },   { "iserror", "reported an error" },
+        { "noresult0", ":warning:" }, { "empty0", ":warning:" },
+        { "hangend", "Now you ask" }, { "garbage", "Now you ask" },
     };
 
     play(*state, &opencode, readings, ARRAY_LEN(readings));
