@@ -30,8 +30,8 @@ const char **wiring_argv(const struct config_list *list);
 /* A short name for a conversation, always the same one: of directories and branches. */
 void wiring_conversation_id(const char *conversation, char ret_id[WIRING_ID_BYTES]);
 
-/* The program that starts agents and stays beside them: threadkeeper-launch next to us or, where
- * it is missing, our own, which can do it too but is ten times larger. Caller frees. */
+/* The program that starts agents and stays beside them: threadkeeper-launch next to us or,
+ * where it is missing, our own, which can do it too but is ten times larger. Caller frees. */
 char *wiring_launcher(void);
 
 #endif

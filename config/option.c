@@ -1,6 +1,5 @@
 #include "config/option.h"
 
-
 #include "base/alloc.h"
 
 #define AT(member)         offsetof(struct config, member)
