@@ -63,7 +63,7 @@ struct slack_event {
         is_agent_surface; /* carries assistant_thread or app_context: agent or assistant view */
     bool has_files;
     struct slack_files files; /* what it carries, as far as it says so itself */
-    bool is_edited; /* app_mention with `edited` */
+    bool is_edited;           /* app_mention with `edited` */
 
     char *reaction; /* SLACK_EVENT_REACTION: its name, without colons */
 

@@ -189,7 +189,8 @@ static void values_out_of_form_or_range_are_refused_at_their_place(void)
           "f:2:23: agent.max_running: \"0\" is out of range, "
           "accepted: a whole number from 1 to 256",
           "below" },
-        { "agent: { max_running: 257 }", "agent.max_running: \"257\" is out of range", "above" },
+        { "agent: { max_running: 257 }", "agent.max_running: \"257\" is out of range",
+          "above" },
         { "agent: { max_running: -1 }", "\"-1\" is out of range", "negative" },
         { "agent: { max_running: 4.0 }", "\"4.0\" is not a whole number", "a fraction" },
         { "agent: { max_running: four }", "\"four\" is not a whole number", "a word" },
