@@ -163,7 +163,8 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
         messages[i].author = turn->batch->entries[i]->user;
         messages[i].text = turn->batch->entries[i]->text;
     }
-    if (progress->files.not_come) { /* so that the agent does not look for them */
+    /* So that the agent does not look for them. */
+    if (progress->files.not_come && turn->batch->count > 0) {
         last = xasprintf("%s\n\n%s", messages[turn->batch->count - 1].text,
                          progress->files.not_come);
         messages[turn->batch->count - 1].text = last;

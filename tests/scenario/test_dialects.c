@@ -26,7 +26,6 @@ static void choose_agent(struct harness *h, const struct agent *agent)
     const char *slash = cursor ? strrchr(cursor, '/') : NULL;
     AUTO_FREE char *directory = slash ? xstrndup(cursor, (size_t)(slash - cursor))
                                       : xstrdup("build/release/tests/agent_double");
-    AUTO_FREE char *relative = xasprintf("%s/%s", directory, agent->program);
     AUTO_FREE char *whole = realpath(directory, NULL);
     AUTO_FREE char *command = xasprintf("command: [%s/%s]", whole, agent->program);
     AUTO_FREE char *dialect = xasprintf("dialect: %s", agent->dialect);
