@@ -82,7 +82,7 @@ static int run(const struct personality *self, const struct arguments *arguments
 int main(int argc, char **argv)
 {
     const struct personality *self = personality_choose(argv[0]);
-    struct arguments arguments;
+    struct arguments arguments = { 0 };
     struct scenario scenario;
     const struct act *act = NULL;
     struct buf input;

@@ -59,9 +59,9 @@ static char *branch_in(struct harness *h, const char *answer)
 {
     const char *at = strstr(answer, "`threadkeeper/");
 
-    if (!at)
-        harness_fail(h, "no branch in: %s", answer);
-    return xstrndup(at + 1, strcspn(at + 1, "`"));
+    if (at)
+        return xstrndup(at + 1, strcspn(at + 1, "`"));
+    harness_fail(h, "no branch in: %s", answer);
 }
 
 /* The worktree has no scenario file: the double is told on its command line. */

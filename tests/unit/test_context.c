@@ -84,7 +84,7 @@ static void check_items(const struct memory_context_items *items, const char *li
 
         if (is_first)
             buf_append_text(&out, headings[item->part]);
-        if (item->day && (is_first || strcmp(above->day, item->day) != 0 ||
+        if (item->day && (is_first || strcmp(above->day ? above->day : "", item->day) != 0 ||
                           strcmp(above->conversation ? above->conversation : "",
                                  item->conversation ? item->conversation : "") != 0))
             buf_printf(&out, "# %s%s%s\n", item->day, item->conversation ? ", in " : "",

@@ -464,15 +464,17 @@ static void of_a_long_answer_the_end_is_told(void **state)
 {
     static const struct agent_prompt_message message = { "U1", "the new one" };
     struct agent_prompt prompt = one_message(&message);
-    AUTO_FREE char *shown = xcalloc(100001, 1);
+    AUTO_BUF struct buf shown = { 0 };
     AUTO_FREE char *text = NULL;
 
     (void)state;
-    memset(shown, 'x', 100000);
-    memcpy(shown, "first words", 11);
-    memcpy(shown + 100000 - 10, "last words", 10);
+    buf_init(&shown, 200000);
+    buf_append_text(&shown, "first words");
+    while (shown.len < 100000)
+        buf_append_text(&shown, "xxxxxxxxxx");
+    buf_append_text(&shown, "last words");
     prompt.is_follower = true;
-    prompt.shown = shown;
+    prompt.shown = buf_text(&shown);
     text = build(&prompt);
     CHECK_HOLDS(text, "last words", "where it goes on");
     CHECK_INT(strstr(text, "first words") == NULL, 1, "capped");
