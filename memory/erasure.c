@@ -201,11 +201,22 @@ static int forget_facts(struct erasure *erasure, const char *key, const struct p
     return 0;
 }
 
+/* `before_seq` 0: all of it. Else only what has been looked at: a turn that is committed while
+ * we look belongs to somebody who has not asked for its end. */
 static void erase_whole(struct erasure *erasure, const char *key,
-                        const struct store_conversation *size)
+                        const struct store_conversation *size, int64_t before_seq)
 {
-    erasure_add(erasure, &(struct store_mutation){ .kind = STORE_ERASE,
-                                                   .key = names_add(&erasure->texts, key) });
+    const char *kept_key = names_add(&erasure->texts, key);
+
+    if (before_seq > 0) {
+        erasure_add(erasure, &(struct store_mutation){ .kind = STORE_TRIM_TURNS,
+                                                       .key = kept_key,
+                                                       .seq = before_seq });
+        erasure_add(erasure,
+                    &(struct store_mutation){ .kind = STORE_DROP_SUMMARIES, .key = kept_key });
+    }
+    erasure_add(erasure, &(struct store_mutation){
+                             .kind = STORE_ERASE, .key = kept_key, .seq = before_seq });
     erasure->counted.conversations++;
     erasure->counted.turns += size->turns;
     erasure->counted.summaries += size->summaries;
@@ -275,6 +286,14 @@ static enum erased what_goes(const struct pick *pick, const struct picked *picke
     return ERASED_TURNS;
 }
 
+/* Behind every turn that was there when we looked. */
+static int64_t end_of(const struct store_conversation *size, const struct picked *picked)
+{
+    int64_t last = picked->count ? picked->turns[picked->count - 1].seq : 0;
+
+    return (last > size->last_seq ? last : size->last_seq) + 1;
+}
+
 int erasure_conversation(struct erasure *erasure, const char *key, const struct pick *pick,
                          struct names *erased_ts, enum erased *ret_erased, struct err *err)
 {
@@ -294,7 +313,7 @@ int erasure_conversation(struct erasure *erasure, const char *key, const struct 
     if (rc == 0)
         goes = what_goes(pick, &picked, &size, drops_outlived);
     if (goes == ERASED_WHOLE)
-        erase_whole(erasure, key, &size);
+        erase_whole(erasure, key, &size, pick->is_all ? 0 : end_of(&size, &picked));
     else if (goes == ERASED_TURNS)
         erase_turns(erasure, key, &picked, &summaries, drops_outlived);
     if (rc == 0 && goes != ERASED_NOTHING) {

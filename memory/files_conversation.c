@@ -160,6 +160,8 @@ static int erase(struct files_batch *batch, struct store_mutation *mutation, str
 
     if (!draft)
         return -1;
+    if (mutation->seq > 0 && files_number(draft->root, "last_seq") >= mutation->seq)
+        return 0;
     mutation->count = (int64_t)json_array_size(json_object_get(draft->root, "turns"));
     files_erase_draft(draft);
     return 0;

@@ -318,8 +318,8 @@ static int erase(struct write *write, struct store_mutation *mutation, struct er
     int64_t id = 0;
     int rc = sqlite_find(write->db, mutation->key, &id, &head, err);
 
-    if (rc <= 0)
-        return rc;
+    if (rc <= 0 || (mutation->seq > 0 && head.last_seq >= mutation->seq))
+        return rc < 0 ? -1 : 0;
     if (sqlite_erase(write->db, id, INT64_MAX, &swept, err) < 0)
         return -1;
     mutation->count = swept.turns;

@@ -50,11 +50,12 @@ enum store_mutation_kind {
     /* key, turn (with seq, author): idempotent by (key, seq). Touches the conversation and
      * notes its author as one of its people. */
     STORE_APPEND_TURN,
-    STORE_SET_WINDOW,     /* key, seq: turns below it are no longer injected; never goes back */
-    STORE_TRIM_TURNS,     /* key, seq: turns below it are erased */
-    STORE_ERASE_TURN,     /* key, seq */
-    STORE_ERASE,          /* key: turns, summaries, fields, people, the conversation itself */
-    STORE_SET_SUMMARY,    /* key, summary: idempotent by (key, version) */
+    STORE_SET_WINDOW,  /* key, seq: turns below it are no longer injected; never goes back */
+    STORE_TRIM_TURNS,  /* key, seq: turns below it are erased */
+    STORE_ERASE_TURN,  /* key, seq */
+    STORE_ERASE,       /* key: turns, summaries, fields, people, the conversation itself; with
+                          seq only if no turn at or above it has come */
+    STORE_SET_SUMMARY, /* key, summary: idempotent by (key, version) */
     STORE_DROP_SUMMARIES, /* key: all versions; `count` says how many */
 
     STORE_SET_FIELD,     /* key, name, value (JSON), expires */

@@ -187,7 +187,9 @@ static inline void suite_moves_windows_and_erases(struct store_suite *suite)
     suite_change(suite, STORE_ERASE_TURN, "nobody", 4);
     suite_change(suite, STORE_ERASE, "nobody", 0);
     suite_holds(suite, "nobody", 10, "", 0, 0, "erasing makes nothing");
-    suite_change(suite, STORE_ERASE, "k", 0);
+    suite_change(suite, STORE_ERASE, "k", 5);
+    suite_holds(suite, "k", 10, "5=e ", 5, 3, "a newer turn has come: not erased");
+    suite_change(suite, STORE_ERASE, "k", 6);
     suite_holds(suite, "k", 10, "", 0, 0, "erased");
     suite_holds(suite, "other", 10, "1=x ", 1, 0, "others are left alone");
     suite_append(suite, "k", 1, "anew");
