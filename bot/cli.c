@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,6 +198,12 @@ struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret
     log_configure(cli->is_verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log.level,
                   (enum log_format)config->log.format);
     return config;
+}
+
+void cli_hide_secrets(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    config_hide_secrets_from_environment();
 }
 
 int cli_become_owner(const struct config *config, struct err *err)

@@ -53,6 +53,12 @@ struct config *cli_load_config(const struct cli *cli, bool needs_slack, int *ret
  */
 int cli_become_owner(const struct config *config, struct err *err);
 
+/*
+ * For who starts agents: takes the secrets out of our environment, and lets nobody of the same
+ * user read our memory through /proc or ptrace. Before threads.
+ */
+void cli_hide_secrets(void);
+
 /* True when the only argument is `flag`; prints a usage error and sets *ret_bad for any other.
  */
 bool cli_take_flag(const struct cli *cli, const char *flag, bool *ret_bad);

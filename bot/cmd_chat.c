@@ -396,7 +396,7 @@ int command_chat(const struct cli *cli)
     chat.config = cli_load_config(cli, false, &status);
     if (!chat.config)
         return status;
-    config_hide_secrets_from_environment();
+    cli_hide_secrets();
     if (!cli->is_verbose && chat.config->log.level > LOG_LEVEL_WARN)
         log_configure(LOG_LEVEL_WARN, LOG_FORMAT_TEXT);
     take_interrupts(&chat);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/fence_cgroup.h"
@@ -470,9 +469,7 @@ static void close_parts(struct daemon *daemon)
 static void protect_process(void)
 {
     mallopt(M_ARENA_MAX, MALLOC_ARENAS); /* NOLINT(concurrency-mt-unsafe): before threads */
-    /* Children of the same user must not read our memory (tokens) through /proc or ptrace. */
-    prctl(PR_SET_DUMPABLE, 0);
-    config_hide_secrets_from_environment();
+    cli_hide_secrets();
 }
 
 int command_run(const struct cli *cli)

@@ -130,6 +130,8 @@ void desk_say_usage(const struct command_call *call, struct buf *out)
 {
     if (switch_footer(call, out))
         return;
+    if (*call->arguments)
+        buf_append_text(out, "`!usage` takes `on`, `off` or nothing behind it.\n");
     say_last(call, out);
     say_day(call, clock_wall_s(), out);
     buf_append_text(out, spending_wants_footer(call->memory, call->entry->user)

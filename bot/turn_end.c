@@ -312,6 +312,15 @@ enum turn_outcome turn_end_failed(struct turn *turn, struct turn_progress *progr
     return TURN_FAILED;
 }
 
+/* What trying again does not mend, and the person cannot. */
+static bool needs_admin(enum agent_outcome outcome)
+{
+    return outcome == AGENT_NOT_STARTED || outcome == AGENT_NOT_FENCED ||
+           outcome == AGENT_NOT_AUTHENTICATED || outcome == AGENT_UNTRUSTED_WORKSPACE ||
+           outcome == AGENT_BAD_MODEL || outcome == AGENT_BAD_OPTION ||
+           outcome == AGENT_USAGE_LIMIT;
+}
+
 enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress)
 {
     const struct agent_result *result = agent_run_result(progress->run);
@@ -319,7 +328,8 @@ enum turn_outcome turn_end_run(struct turn *turn, struct turn_progress *progress
     char took[32];
 
     turn_note_run(turn, progress);
-    log_info("run=%s ended: %s after %s%s%s", progress->run_id,
+    log_line(needs_admin(result->outcome) ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, LOG_MODULE,
+             "run=%s ended: %s after %s%s%s", progress->run_id,
              result->outcome == AGENT_OK          ? "answered"
              : result->outcome == AGENT_CANCELLED ? "stopped"
                                                   : "failed",
