@@ -65,6 +65,9 @@ ALL_SCENARIOS  := $(patsubst %.c,$B/%,$(SCENARIOS))
 ifneq ($(filter $(VARIANT),valgrind clang),)
 SCENARIOS      := tests/scenario/test_restart.c
 endif
+ifeq ($(VARIANT),valgrind) # minutes of a full disk's worth of files; the sanitizers read the same lines
+UNIT_TESTS     := $(filter-out %/test_store_files %/test_storm,$(UNIT_TESTS))
+endif
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(SCENARIOS))
 BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
 BENCH_MEMORY   := $B/tests/bench/bench_memory
@@ -143,7 +146,8 @@ check: ## run every test; ends with "N passed, N failed"
 	@$(MAKE) $(AGAIN) tests
 
 # What runs long begins early, so that nothing is waited for at the end.
-SLOW = %/test_web_faults %/test_links %/test_store_sqlite %/test_store_files %/test_reply
+SLOW = %/test_web_faults %/test_links %/test_double %/test_dialects %/test_busy %/test_live %/test_events \
+	%/test_place %/test_turn_files %/test_store_sqlite %/test_store_files %/test_reply
 slowest_first = $(filter $(SLOW),$1) $(filter-out $(SLOW),$1)
 
 tests: $(UNIT_TESTS) $(SCENARIO_TESTS) $(if $(filter clang,$(VARIANT)),$(ALL_SCENARIOS) $(BENCHES))
