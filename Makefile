@@ -65,7 +65,7 @@ ALL_SCENARIOS  := $(patsubst %.c,$B/%,$(SCENARIOS))
 ifneq ($(filter $(VARIANT),valgrind clang),)
 SCENARIOS      := tests/scenario/test_restart.c
 endif
-ifeq ($(VARIANT),valgrind) # minutes of a full disk's worth of files; the sanitizers read the same lines
+ifeq ($(VARIANT),valgrind) # minutes there, and the sanitizers run the same lines
 UNIT_TESTS     := $(filter-out %/test_store_files %/test_storm,$(UNIT_TESTS))
 endif
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(SCENARIOS))
