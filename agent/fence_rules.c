@@ -13,7 +13,6 @@
 #include "agent/fence_git.h"
 #include "agent/meta.h"
 #include "agent/run_dir.h"
-#include "agent/slot.h"
 #include "base/alloc.h"
 
 #define READ_AND_RUN (FENCE_READ | FENCE_EXECUTE)
@@ -149,6 +148,15 @@ static enum secrecy secrecy_of(const struct builder *builder, const char *path)
     return secrecy;
 }
 
+static bool is_below_hidden(const struct builder *builder, const char *path)
+{
+    for (size_t i = 0; i < builder->hidden_count; i++) {
+        if (holds(builder->hidden[i], path))
+            return true;
+    }
+    return false;
+}
+
 static void hide(struct builder *builder, const char *path)
 {
     AUTO_FREE char *real = realpath(path, NULL);
@@ -199,7 +207,19 @@ static void allow_around(const struct builder *builder, const char *directory, u
     closedir(listing);
 }
 
+/* A path below what is hidden is allowed only by its very name, never because a link leads to
+ * it: somewhere above, a run may have made that link. */
 static void allow(const struct builder *builder, const char *path, unsigned access)
+{
+    AUTO_FREE char *real = path && path[0] == '/' ? realpath(path, NULL) : NULL;
+
+    if (real && (strcmp(real, path) == 0 || !is_below_hidden(builder, real)))
+        allow_real(builder, real, access);
+}
+
+/* What no run can have put a link into the place of. */
+static void allow_wherever_it_leads(const struct builder *builder, const char *path,
+                                    unsigned access)
 {
     AUTO_FREE char *real = path && path[0] == '/' ? realpath(path, NULL) : NULL;
 
@@ -277,9 +297,9 @@ static void allow_interpreter(const struct builder *builder, const char *script)
         argument += strspn(argument, " \t");
         argument[strcspn(argument, " \t")] = '\0';
         found = argument[0] && argument[0] != '-' ? agent_environment_find(argument) : NULL;
-        allow(builder, found, READ_AND_RUN);
+        allow_wherever_it_leads(builder, found, READ_AND_RUN);
     }
-    allow(builder, at, READ_AND_RUN);
+    allow_wherever_it_leads(builder, at, READ_AND_RUN);
 }
 
 static void allow_program(const struct builder *builder, const char *path)
@@ -326,15 +346,26 @@ static void allow_system(const struct builder *builder)
     add(builder->rules, "/sys", FENCE_READ);
 }
 
+static bool ends_with(const char *path, const char *tail)
+{
+    size_t len = strlen(path), tail_len = strlen(tail);
+
+    return len >= tail_len && strcmp(path + len - tail_len, tail) == 0;
+}
+
 static void allow_workspace(const struct builder *builder, const struct agent_meta *meta)
 {
     bool may_write = meta->fence.mode == AGENT_MODE_WRITE;
     unsigned access = may_write ? ALL : READ_AND_RUN;
     struct fence_git git = { 0 };
 
-    allow(builder, meta->workspace, access);
+    allow_wherever_it_leads(builder, meta->workspace, access);
     if (!fence_git_find(meta->workspace, &git))
         return;
+    if (is_below_hidden(builder, git.common_dir) && !ends_with(git.common_dir, "/.git")) {
+        fence_git_deinit(&git); /* a workspace that calls itself one of the daemon's own */
+        return;
+    }
     allow_real(builder, git.common_dir, READ_AND_RUN);
     if (may_write) { /* what a commit changes; not the hooks and settings that others run by */
         allow_real(builder, git.worktree_dir, ALL);
@@ -353,7 +384,8 @@ static bool is_in_slot(const struct agent_meta *meta, const char *path)
 
 static void allow_own_state(const struct builder *builder, const struct agent_meta *meta)
 {
-    const char *home = agent_environment_get("HOME");
+    const char *named = agent_environment_get("HOME");
+    AUTO_FREE char *home = named ? realpath(named, NULL) : NULL;
 
     for (size_t i = 0; i < ARRAY_LEN(own_state); i++) {
         if (strcmp(own_state[i].dialect, meta->dialect) != 0)
@@ -380,12 +412,11 @@ static void allow_run(const struct builder *builder, const char *run_dir)
     allow_below(builder, run_dir, RUN_DIR_TMP, ALL);
 }
 
-static void allow_slot(const struct builder *builder, const char *slot_dir)
+/* By the names that the daemon chose: what the slot links to is the agent's word. */
+static void allow_slot(const struct builder *builder, const struct fence_spec *spec)
 {
-    AUTO_FREE char **directories = agent_slot_writable(slot_dir);
-
-    for (size_t i = 0; directories[i]; i++)
-        allow(builder, directories[i], ALL);
+    allow(builder, spec->slot_dir, ALL);
+    allow(builder, spec->chats_dir, ALL);
 }
 
 static char *directory_above(const char *path)
@@ -417,7 +448,7 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     allow_command(&builder, meta);
     allow_workspace(&builder, meta);
     allow_run(&builder, run_dir);
-    allow_slot(&builder, meta->fence.slot_dir);
+    allow_slot(&builder, &meta->fence);
     allow_own_state(&builder, meta);
     for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
         allow(&builder, meta->fence.read[i], READ_AND_RUN);

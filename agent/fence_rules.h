@@ -10,7 +10,8 @@
  * What is hidden - configuration, token files, the state directory - is never among them: where
  * an allowed directory holds a hidden path, its other entries are allowed one by one. A path
  * that is named itself and lies below a hidden directory is allowed (the home of the daemon's
- * user, with the agent in it, is the state directory).
+ * user, with the agent in it, is the state directory), but not one that a link leads to; only
+ * the agent's command and the workspace may be reached by links.
  *
  * The workspace may have been written by an earlier run, so nothing in it is believed: links
  * are not followed, and a `.git` file counts only when the repository points back.
