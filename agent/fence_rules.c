@@ -14,6 +14,7 @@
 #include "agent/meta.h"
 #include "agent/run_dir.h"
 #include "base/alloc.h"
+#include "base/file.h"
 
 #define READ_AND_RUN (FENCE_READ | FENCE_EXECUTE)
 #define ALL          (READ_AND_RUN | FENCE_CHANGE)
@@ -90,25 +91,32 @@ static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full
 
 /* Where agents keep login, settings and caches: below HOME, or named by a variable. The
  * installation itself is not among them: what a run changes there, the next one executes. */
-static const struct {
+static const struct own_state {
     const char *dialect;
-    const char *below_home[6];
+    const char *directories[6]; /* below HOME */
+    const char *file;           /* likewise */
     const char *variables[3];
 } own_state[] = {
     { "cursor",
       { ".cursor", ".config/cursor", ".cache/cursor-compile-cache", ".cache/cursor" },
+      NULL,
       { "CURSOR_CONFIG_DIR", "CURSOR_DATA_DIR" } },
     { "claude",
-      { ".claude", ".claude.json", ".config/claude", ".cache/claude",
-        ".cache/claude-cli-nodejs" },
+      { ".claude", ".config/claude", ".cache/claude", ".cache/claude-cli-nodejs" },
+      ".claude.json",
       { "CLAUDE_CONFIG_DIR" } },
-    { "codex", { ".codex", ".cache/codex" }, { "CODEX_HOME" } },
-    { "gemini", { ".gemini", ".cache/gemini", ".config/gemini" }, { "GEMINI_CLI_HOME" } },
+    { "codex", { ".codex", ".cache/codex" }, NULL, { "CODEX_HOME" } },
+    { "gemini", { ".gemini", ".cache/gemini", ".config/gemini" }, NULL, { "GEMINI_CLI_HOME" } },
     { "opencode",
       { ".config/opencode", ".local/share/opencode", ".local/state/opencode",
         ".cache/opencode" },
+      NULL,
       { "OPENCODE_CONFIG_DIR" } },
 };
+
+/* git's own below HOME; not `credentials`, which lies beside the latter. */
+static const char *const git_settings[] = { ".gitconfig", ".config/git/config",
+                                            ".config/git/ignore", ".config/git/attributes" };
 
 struct builder {
     struct fence_rules *rules;
@@ -382,23 +390,67 @@ static bool is_in_slot(const struct agent_meta *meta, const char *path)
     return path && meta->fence.slot_dir && holds(meta->fence.slot_dir, path);
 }
 
-static void allow_own_state(const struct builder *builder, const struct agent_meta *meta)
+/* A first run on a new host finds none of them, and could make none: Landlock allows only what
+ * is there. Where it cannot be made the agent complains. */
+static void allow_made(const struct builder *builder, const char *home, const char *name)
+{
+    AUTO_FREE char *path = xasprintf("%s/%s", home, name);
+
+    file_make_dirs(path, 0700, NULL);
+    allow(builder, path, ALL);
+}
+
+/*
+ * With a slot the agent has settings, data and chats of its own. What all runs share then is
+ * theirs to read: hooks, servers or compiled code that one of them left there would run in the
+ * next, in whatever mode. But for the stored login, whose tokens are renewed.
+ */
+static void allow_beside_slot(const struct builder *builder, const struct own_state *own,
+                              const char *home)
+{
+    AUTO_FREE char *config = xasprintf("%s/.config", home);
+    const char *named = agent_environment_get("XDG_CONFIG_HOME");
+    const char *settings = named && named[0] == '/' ? named : config;
+
+    for (size_t i = 0; own->directories[i]; i++)
+        allow_below(builder, home, own->directories[i], FENCE_READ);
+    allow_below(builder, settings, "cursor", FENCE_READ);
+    allow_below(builder, settings, "cursor/auth.json", FENCE_READ | FENCE_APPEND);
+}
+
+static void allow_own_state(const struct builder *builder, const struct agent_meta *meta,
+                            const char *home)
+{
+    const struct own_state *own = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(own_state) && !own; i++) {
+        if (strcmp(own_state[i].dialect, meta->dialect) == 0)
+            own = &own_state[i];
+    }
+    if (!own)
+        return;
+    if (home && meta->fence.slot_dir)
+        allow_beside_slot(builder, own, home);
+    for (size_t i = 0; home && !meta->fence.slot_dir && own->directories[i]; i++)
+        allow_made(builder, home, own->directories[i]);
+    if (home && own->file)
+        allow_below(builder, home, own->file, ALL);
+    for (size_t i = 0; own->variables[i]; i++) {
+        const char *path = agent_environment_get(own->variables[i]);
+
+        if (!is_in_slot(meta, path))
+            allow(builder, path, ALL);
+    }
+}
+
+static void allow_home(const struct builder *builder, const struct agent_meta *meta)
 {
     const char *named = agent_environment_get("HOME");
-    AUTO_FREE char *home = named ? realpath(named, NULL) : NULL;
+    AUTO_FREE char *home = named && named[0] == '/' ? realpath(named, NULL) : NULL;
 
-    for (size_t i = 0; i < ARRAY_LEN(own_state); i++) {
-        if (strcmp(own_state[i].dialect, meta->dialect) != 0)
-            continue;
-        for (size_t k = 0; home && own_state[i].below_home[k]; k++)
-            allow_below(builder, home, own_state[i].below_home[k], ALL);
-        for (size_t k = 0; own_state[i].variables[k]; k++) {
-            const char *path = agent_environment_get(own_state[i].variables[k]);
-
-            if (!is_in_slot(meta, path))
-                allow(builder, path, ALL);
-        }
-    }
+    allow_own_state(builder, meta, home);
+    for (size_t i = 0; home && i < ARRAY_LEN(git_settings); i++)
+        allow_below(builder, home, git_settings[i], FENCE_READ);
 }
 
 /* Not the directory itself: meta.json says who we are, and to whom signals are sent. */
@@ -449,7 +501,7 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     allow_workspace(&builder, meta);
     allow_run(&builder, run_dir);
     allow_slot(&builder, &meta->fence);
-    allow_own_state(&builder, meta);
+    allow_home(&builder, meta);
     for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
         allow(&builder, meta->fence.read[i], READ_AND_RUN);
     for (size_t i = 0; meta->fence.write && meta->fence.write[i]; i++)

@@ -3,9 +3,10 @@
  *
  *   read    the system's programs and a list of names in /etc; the installation of the agent's
  *           own command; the workspace, with the repository when it is a git worktree; the
- *           prompt and inbox/ of its run; agent.fence_read
- *   change  outbox/ and tmp/ of its run, its slot, where it keeps its login; agent.fence_write;
- *           the workspace in mode write
+ *           prompt and inbox/ of its run; git's settings; agent.fence_read
+ *   change  outbox/ and tmp/ of its run, its slot and its conversation's chats; the workspace
+ * in mode write; agent.fence_write; without a slot, where it keeps login and settings, which is
+ * made when it is missing; with one, of that only the file of the login
  *
  * What is hidden - configuration, token files, the state directory - is never among them: where
  * an allowed directory holds a hidden path, its other entries are allowed one by one. A path

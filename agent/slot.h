@@ -14,8 +14,9 @@
  *
  * What stays where it is: HOME and XDG_CONFIG_HOME are the daemon's, for a stored login is
  * found there and must not be a copy, and HOME/.cache/cursor-compile-cache is shared by all
- * runs. CURSOR_CONFIG_DIR and CURSOR_DATA_DIR of the daemon's own environment do not count,
- * unless agent.env names them: who does that keeps their own permissions, and no slot.
+ * runs. The fence lets a run with a slot read there, and write into auth.json alone
+ * (fence_rules.h). CURSOR_CONFIG_DIR and CURSOR_DATA_DIR of the daemon's own environment do not
+ * count, unless agent.env names them: who does that keeps their own permissions, and no slot.
  *
  * Other agents than cursor-agent are not known to take such directories from the environment
  * without losing their login; they run without a slot.
