@@ -11,13 +11,12 @@
 
 #include "agent/environment.h"
 #include "agent/fence_git.h"
+#include "agent/fence_home.h"
 #include "agent/meta.h"
 #include "agent/run_dir.h"
 #include "base/alloc.h"
-#include "base/file.h"
 
 #define READ_AND_RUN (FENCE_READ | FENCE_EXECUTE)
-#define ALL          (READ_AND_RUN | FENCE_CHANGE)
 
 #define EXPANDED_MAX    4096 /* entries of a directory that also holds something hidden */
 #define SHEBANG_BYTES   256
@@ -89,47 +88,11 @@ static const char *const system_settings[] = {
 static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full",
                                        "/dev/random", "/dev/urandom", "/dev/tty" };
 
-/* Where agents keep login, settings and caches: below HOME, or named by a variable. The
- * installation itself is not among them: what a run changes there, the next one executes. */
-static const struct own_state {
-    const char *dialect;
-    const char *directories[6]; /* below HOME */
-    const char *file;           /* likewise */
-    const char *variables[3];
-} own_state[] = {
-    { "cursor",
-      { ".cursor", ".config/cursor", ".cache/cursor-compile-cache", ".cache/cursor" },
-      NULL,
-      { "CURSOR_CONFIG_DIR", "CURSOR_DATA_DIR" } },
-    { "claude",
-      { ".claude", ".config/claude", ".cache/claude", ".cache/claude-cli-nodejs" },
-      ".claude.json",
-      { "CLAUDE_CONFIG_DIR" } },
-    { "codex", { ".codex", ".cache/codex" }, NULL, { "CODEX_HOME" } },
-    { "gemini", { ".gemini", ".cache/gemini", ".config/gemini" }, NULL, { "GEMINI_CLI_HOME" } },
-    { "opencode",
-      { ".config/opencode", ".local/share/opencode", ".local/state/opencode",
-        ".cache/opencode" },
-      NULL,
-      { "OPENCODE_CONFIG_DIR" } },
-};
-
-/* git's own below HOME; not `credentials`, which lies beside the latter. */
-static const char *const git_settings[] = { ".gitconfig", ".config/git/config",
-                                            ".config/git/ignore", ".config/git/attributes" };
-
 struct builder {
     struct fence_rules *rules;
     char **hidden; /* real paths, ended by NULL */
     size_t hidden_count;
 };
-
-static void add(struct fence_rules *rules, const char *path, unsigned access)
-{
-    rules->items = xrealloc(rules->items, rules->count + 1, sizeof(*rules->items));
-    rules->items[rules->count++] =
-        (struct fence_rule){ .path = xstrdup(path), .access = access };
-}
 
 /* Whether `path` is `below` itself or a directory above it. */
 static bool holds(const char *path, const char *below)
@@ -184,7 +147,7 @@ static void allow_real(const struct builder *builder, const char *path, unsigned
 {
     switch (secrecy_of(builder, path)) {
     case OPEN:
-        add(builder->rules, path, access);
+        fence_rules_add(builder->rules, path, access);
         break;
     case HOLDS_HIDDEN:
         allow_around(builder, path, access);
@@ -203,7 +166,7 @@ static void allow_around(const struct builder *builder, const char *directory, u
 
     if (!listing)
         return;
-    add(builder->rules, directory, FENCE_LIST);
+    fence_rules_add(builder->rules, directory, FENCE_LIST);
     while (count++ < EXPANDED_MAX &&
            (entry = readdir(listing)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
         AUTO_FREE char *path =
@@ -349,9 +312,9 @@ static void allow_system(const struct builder *builder)
     for (size_t i = 0; i < ARRAY_LEN(system_settings); i++)
         allow(builder, system_settings[i], FENCE_READ);
     for (size_t i = 0; i < ARRAY_LEN(devices); i++)
-        add(builder->rules, devices[i], FENCE_DEVICE);
-    add(builder->rules, "/proc", FENCE_READ);
-    add(builder->rules, "/sys", FENCE_READ);
+        fence_rules_add(builder->rules, devices[i], FENCE_DEVICE);
+    fence_rules_add(builder->rules, "/proc", FENCE_READ);
+    fence_rules_add(builder->rules, "/sys", FENCE_READ);
 }
 
 static bool ends_with(const char *path, const char *tail)
@@ -364,7 +327,7 @@ static bool ends_with(const char *path, const char *tail)
 static void allow_workspace(const struct builder *builder, const struct agent_meta *meta)
 {
     bool may_write = meta->fence.mode == AGENT_MODE_WRITE;
-    unsigned access = may_write ? ALL : READ_AND_RUN;
+    unsigned access = may_write ? FENCE_ALL : READ_AND_RUN;
     struct fence_git git = { 0 };
 
     allow_wherever_it_leads(builder, meta->workspace, access);
@@ -376,81 +339,22 @@ static void allow_workspace(const struct builder *builder, const struct agent_me
     }
     allow_real(builder, git.common_dir, READ_AND_RUN);
     if (may_write) { /* what a commit changes; not the hooks and settings that others run by */
-        allow_real(builder, git.worktree_dir, ALL);
-        allow_real_below(builder, git.common_dir, "objects", ALL);
-        allow_real_below(builder, git.common_dir, "refs", ALL);
-        allow_real_below(builder, git.common_dir, "logs", ALL);
+        allow_real(builder, git.worktree_dir, FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "objects", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "refs", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "logs", FENCE_ALL);
     }
     fence_git_deinit(&git);
 }
 
-/* In its slot a run may have put a link in the place of such a directory. */
-static bool is_in_slot(const struct agent_meta *meta, const char *path)
-{
-    return path && meta->fence.slot_dir && holds(meta->fence.slot_dir, path);
-}
-
-/* A first run on a new host finds none of them, and could make none: Landlock allows only what
- * is there. Where it cannot be made the agent complains. */
-static void allow_made(const struct builder *builder, const char *home, const char *name)
-{
-    AUTO_FREE char *path = xasprintf("%s/%s", home, name);
-
-    file_make_dirs(path, 0700, NULL);
-    allow(builder, path, ALL);
-}
-
-/*
- * With a slot the agent has settings, data and chats of its own. What all runs share then is
- * theirs to read: hooks, servers or compiled code that one of them left there would run in the
- * next, in whatever mode. But for the stored login, whose tokens are renewed.
- */
-static void allow_beside_slot(const struct builder *builder, const struct own_state *own,
-                              const char *home)
-{
-    AUTO_FREE char *config = xasprintf("%s/.config", home);
-    const char *named = agent_environment_get("XDG_CONFIG_HOME");
-    const char *settings = named && named[0] == '/' ? named : config;
-
-    for (size_t i = 0; own->directories[i]; i++)
-        allow_below(builder, home, own->directories[i], FENCE_READ);
-    allow_below(builder, settings, "cursor", FENCE_READ);
-    allow_below(builder, settings, "cursor/auth.json", FENCE_READ | FENCE_APPEND);
-}
-
-static void allow_own_state(const struct builder *builder, const struct agent_meta *meta,
-                            const char *home)
-{
-    const struct own_state *own = NULL;
-
-    for (size_t i = 0; i < ARRAY_LEN(own_state) && !own; i++) {
-        if (strcmp(own_state[i].dialect, meta->dialect) == 0)
-            own = &own_state[i];
-    }
-    if (!own)
-        return;
-    if (home && meta->fence.slot_dir)
-        allow_beside_slot(builder, own, home);
-    for (size_t i = 0; home && !meta->fence.slot_dir && own->directories[i]; i++)
-        allow_made(builder, home, own->directories[i]);
-    if (home && own->file)
-        allow_below(builder, home, own->file, ALL);
-    for (size_t i = 0; own->variables[i]; i++) {
-        const char *path = agent_environment_get(own->variables[i]);
-
-        if (!is_in_slot(meta, path))
-            allow(builder, path, ALL);
-    }
-}
-
 static void allow_home(const struct builder *builder, const struct agent_meta *meta)
 {
-    const char *named = agent_environment_get("HOME");
-    AUTO_FREE char *home = named && named[0] == '/' ? realpath(named, NULL) : NULL;
+    struct fence_rules wanted;
 
-    allow_own_state(builder, meta, home);
-    for (size_t i = 0; home && i < ARRAY_LEN(git_settings); i++)
-        allow_below(builder, home, git_settings[i], FENCE_READ);
+    fence_home_init(&wanted, meta);
+    for (size_t i = 0; i < wanted.count; i++)
+        allow(builder, wanted.items[i].path, wanted.items[i].access);
+    fence_rules_deinit(&wanted);
 }
 
 /* Not the directory itself: meta.json says who we are, and to whom signals are sent. */
@@ -460,15 +364,15 @@ static void allow_run(const struct builder *builder, const char *run_dir)
     allow_below(builder, run_dir, AGENT_FILE_OUTPUT, FENCE_APPEND); /* as /dev/stdout */
     allow_below(builder, run_dir, AGENT_FILE_ERRORS, FENCE_APPEND);
     allow_below(builder, run_dir, RUN_DIR_INBOX, FENCE_READ);
-    allow_below(builder, run_dir, RUN_DIR_OUTBOX, ALL);
-    allow_below(builder, run_dir, RUN_DIR_TMP, ALL);
+    allow_below(builder, run_dir, RUN_DIR_OUTBOX, FENCE_ALL);
+    allow_below(builder, run_dir, RUN_DIR_TMP, FENCE_ALL);
 }
 
 /* By the names that the daemon chose: what the slot links to is the agent's word. */
 static void allow_slot(const struct builder *builder, const struct fence_spec *spec)
 {
-    allow(builder, spec->slot_dir, ALL);
-    allow(builder, spec->chats_dir, ALL);
+    allow(builder, spec->slot_dir, FENCE_ALL);
+    allow(builder, spec->chats_dir, FENCE_ALL);
 }
 
 static char *directory_above(const char *path)
@@ -505,10 +409,17 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
         allow(&builder, meta->fence.read[i], READ_AND_RUN);
     for (size_t i = 0; meta->fence.write && meta->fence.write[i]; i++)
-        allow(&builder, meta->fence.write[i], ALL | FENCE_DEVICE);
+        allow(&builder, meta->fence.write[i], FENCE_ALL | FENCE_DEVICE);
     for (size_t i = 0; i < builder.hidden_count; i++)
         free(builder.hidden[i]);
     free(builder.hidden);
+}
+
+void fence_rules_add(struct fence_rules *rules, const char *path, unsigned access)
+{
+    rules->items = xrealloc(rules->items, rules->count + 1, sizeof(*rules->items));
+    rules->items[rules->count++] =
+        (struct fence_rule){ .path = xstrdup(path), .access = access };
 }
 
 void fence_rules_deinit(struct fence_rules *rules)

@@ -34,6 +34,7 @@ enum {
     FENCE_CHANGE = 8,  /* write, make, rename and remove, too */
     FENCE_APPEND = 16, /* write to a file that is there */
     FENCE_DEVICE = 32, /* read and write a device */
+    FENCE_ALL = FENCE_READ | FENCE_EXECUTE | FENCE_CHANGE,
 };
 
 struct fence_rule {
@@ -49,6 +50,7 @@ struct fence_rules {
 /* Needs the agent's environment to be ours: HOME, PATH and the agent's own directories. */
 void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
                       const char *run_dir);
+void fence_rules_add(struct fence_rules *rules, const char *path, unsigned access);
 void fence_rules_deinit(struct fence_rules *rules); /* safe on a zeroed struct, and twice */
 
 #endif
