@@ -42,6 +42,15 @@ static const char *const token_shapes[] = { "xoxa-", "xoxb-", "xoxc-", "xoxd-",
                                             "xoxe-", "xoxe.", "xoxo-", "xoxp-",
                                             "xoxr-", "xoxs-", "xapp-", "xwfp-" };
 
+/* Caches of tools, which else are below HOME, where the fence lets nobody write. */
+static const struct {
+    const char *name, *directory; /* below TMPDIR */
+} caches[] = {
+    { "npm_config_cache", "npm" },
+    { "PIP_CACHE_DIR", "pip" },
+    { "GOCACHE", "go-build" },
+};
+
 struct list {
     char **items;
     size_t count;
@@ -132,6 +141,16 @@ static void set_run(struct list *list, const char *run_dir)
     set(list, "THREADKEEPER_OUTBOX", outbox);
 }
 
+/* After what agent.env names. */
+static void set_caches(struct list *list, const char *run_dir)
+{
+    for (size_t i = 0; i < ARRAY_LEN(caches); i++) {
+        AUTO_FREE char *path = xasprintf("%s/" RUN_DIR_TMP "/%s", run_dir, caches[i].directory);
+
+        set(list, caches[i].name, path);
+    }
+}
+
 char **agent_environment_build(const struct agent_environment *wanted)
 {
     struct list list = { 0 };
@@ -154,6 +173,8 @@ char **agent_environment_build(const struct agent_environment *wanted)
         else if (names[i][0] && !strchr(names[i], '='))
             hand_on(&list, names[i]);
     }
+    if (wanted->run_dir)
+        set_caches(&list, wanted->run_dir);
     return list.items;
 }
 

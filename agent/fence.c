@@ -38,7 +38,7 @@ struct fence {
     int channel[2]; /* to the child, for the listener */
     int listener;
     struct fence_group group;
-    int64_t slot_bytes; /* in the slot before this run */
+    int64_t kept_bytes; /* in the slot and the chats before this run */
 };
 
 /* --- what there is ---------------------------------------------------------------------- */
@@ -177,7 +177,13 @@ static int make_parts(struct fence *fence, struct err *err)
     return make_filter(fence, err);
 }
 
-static int64_t bytes_below(int directory, int depth, int *entries_left);
+struct disk_count {
+    int64_t bytes;
+    int entries;
+    bool is_partial; /* there may be more: it is not gone on */
+};
+
+static struct disk_count count_kept(const struct fence_spec *spec);
 
 int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
                        const struct fence_features *features, struct fence **ret_fence,
@@ -189,12 +195,7 @@ int fence_prepare_with(const struct agent_meta *meta, const char *run_dir,
     fence->run_dir = xstrdup(run_dir);
     fence->ruleset = fence->channel[OURS] = fence->channel[THEIRS] = fence->listener = -1;
     fence->features = *features;
-    if (meta->fence.slot_dir) {
-        int entries_left = DISK_ENTRIES_MAX;
-
-        fence->slot_bytes = bytes_below(
-            open(meta->fence.slot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, &entries_left);
-    }
+    fence->kept_bytes = count_kept(&meta->fence).bytes;
     if (meta->fence.fence != AGENT_FENCE_OFF && make_parts(fence, err) != 0) {
         fence_release(fence);
         return -1;
@@ -359,50 +360,67 @@ int fence_enter(struct fence *fence, const char **ret_step, struct err *err)
 
 /* --- the disk --------------------------------------------------------------------------- */
 
-/* What the files below take on the disk; adopts the descriptor. Links are not followed. */
-static int64_t bytes_below(int directory, int depth, int *entries_left)
+/* A directory that we may not look into, or that lies too deep, hides how much is in it. */
+static void count_below(struct disk_count *count, int parent, const char *name, int depth)
 {
-    DIR *listing = directory >= 0 ? fdopendir(directory) : NULL;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *entry = NULL;
-    int64_t bytes = 0;
 
-    if (!listing && directory >= 0)
-        close(directory);
-    while (listing && *entries_left > 0 &&
+    if (!listing) {
+        /* Or it was removed or exchanged meanwhile. */
+        count->is_partial |= fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP);
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while (!count->is_partial &&
            (entry = readdir(listing)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
         struct stat info;
 
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        (*entries_left)--;
-        bytes += (int64_t)info.st_blocks * 512;
-        if (S_ISDIR(info.st_mode) && depth < DISK_DEPTH_MAX)
-            bytes += bytes_below(openat(dirfd(listing), entry->d_name,
-                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-                                 depth + 1, entries_left);
+        if (fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+            count->is_partial |= errno != ENOENT;
+            continue;
+        }
+        count->bytes += (int64_t)info.st_blocks * 512;
+        if (++count->entries > DISK_ENTRIES_MAX ||
+            (S_ISDIR(info.st_mode) && depth == DISK_DEPTH_MAX))
+            count->is_partial = true;
+        else if (S_ISDIR(info.st_mode))
+            count_below(count, dirfd(listing), entry->d_name, depth + 1);
     }
-    if (listing)
-        closedir(listing);
-    return bytes;
+    closedir(listing);
 }
 
-static int64_t bytes_in(const char *directory, const char *name, int *entries_left)
+static void count_in(struct disk_count *count, const char *directory, const char *name)
 {
     AUTO_FREE char *path = xasprintf("%s/%s", directory, name);
 
-    return bytes_below(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0,
-                       entries_left);
+    count_below(count, AT_FDCWD, path, 0);
+}
+
+/* What outlives a run, or may have been there before it. */
+static struct disk_count count_kept(const struct fence_spec *spec)
+{
+    struct disk_count count = { 0 };
+
+    if (spec->slot_dir)
+        count_in(&count, spec->slot_dir, ".");
+    if (spec->chats_dir)
+        count_in(&count, spec->chats_dir, ".");
+    return count;
 }
 
 bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes)
 {
-    int entries_left = DISK_ENTRIES_MAX;
-    int64_t bytes = bytes_in(fence->run_dir, RUN_DIR_TMP, &entries_left) +
-                    bytes_in(fence->run_dir, RUN_DIR_OUTBOX, &entries_left);
+    struct disk_count count = count_kept(&fence->meta->fence);
 
-    if (fence->meta->fence.slot_dir)
-        bytes += bytes_in(fence->meta->fence.slot_dir, ".", &entries_left) - fence->slot_bytes;
-    *ret_bytes = bytes;
-    return entries_left > 0 && bytes <= FENCE_DISK_OUTPUTS * fence->meta->max_output_bytes;
+    count.bytes -= fence->kept_bytes;
+    count_in(&count, fence->run_dir, RUN_DIR_TMP);
+    count_in(&count, fence->run_dir, RUN_DIR_OUTBOX);
+    *ret_bytes = count.bytes;
+    return !count.is_partial &&
+           count.bytes <= FENCE_DISK_OUTPUTS * fence->meta->max_output_bytes;
 }

@@ -11,13 +11,12 @@
 
 #include "agent/environment.h"
 #include "agent/fence_git.h"
+#include "agent/fence_home.h"
 #include "agent/meta.h"
 #include "agent/run_dir.h"
-#include "agent/slot.h"
 #include "base/alloc.h"
 
 #define READ_AND_RUN (FENCE_READ | FENCE_EXECUTE)
-#define ALL          (READ_AND_RUN | FENCE_CHANGE)
 
 #define EXPANDED_MAX    4096 /* entries of a directory that also holds something hidden */
 #define SHEBANG_BYTES   256
@@ -89,40 +88,11 @@ static const char *const system_settings[] = {
 static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full",
                                        "/dev/random", "/dev/urandom", "/dev/tty" };
 
-/* Where agents keep login, settings and caches: below HOME, or named by a variable. The
- * installation itself is not among them: what a run changes there, the next one executes. */
-static const struct {
-    const char *dialect;
-    const char *below_home[6];
-    const char *variables[3];
-} own_state[] = {
-    { "cursor",
-      { ".cursor", ".config/cursor", ".cache/cursor-compile-cache", ".cache/cursor" },
-      { "CURSOR_CONFIG_DIR", "CURSOR_DATA_DIR" } },
-    { "claude",
-      { ".claude", ".claude.json", ".config/claude", ".cache/claude",
-        ".cache/claude-cli-nodejs" },
-      { "CLAUDE_CONFIG_DIR" } },
-    { "codex", { ".codex", ".cache/codex" }, { "CODEX_HOME" } },
-    { "gemini", { ".gemini", ".cache/gemini", ".config/gemini" }, { "GEMINI_CLI_HOME" } },
-    { "opencode",
-      { ".config/opencode", ".local/share/opencode", ".local/state/opencode",
-        ".cache/opencode" },
-      { "OPENCODE_CONFIG_DIR" } },
-};
-
 struct builder {
     struct fence_rules *rules;
     char **hidden; /* real paths, ended by NULL */
     size_t hidden_count;
 };
-
-static void add(struct fence_rules *rules, const char *path, unsigned access)
-{
-    rules->items = xrealloc(rules->items, rules->count + 1, sizeof(*rules->items));
-    rules->items[rules->count++] =
-        (struct fence_rule){ .path = xstrdup(path), .access = access };
-}
 
 /* Whether `path` is `below` itself or a directory above it. */
 static bool holds(const char *path, const char *below)
@@ -149,6 +119,15 @@ static enum secrecy secrecy_of(const struct builder *builder, const char *path)
     return secrecy;
 }
 
+static bool is_below_hidden(const struct builder *builder, const char *path)
+{
+    for (size_t i = 0; i < builder->hidden_count; i++) {
+        if (holds(builder->hidden[i], path))
+            return true;
+    }
+    return false;
+}
+
 static void hide(struct builder *builder, const char *path)
 {
     AUTO_FREE char *real = realpath(path, NULL);
@@ -168,7 +147,7 @@ static void allow_real(const struct builder *builder, const char *path, unsigned
 {
     switch (secrecy_of(builder, path)) {
     case OPEN:
-        add(builder->rules, path, access);
+        fence_rules_add(builder->rules, path, access);
         break;
     case HOLDS_HIDDEN:
         allow_around(builder, path, access);
@@ -187,7 +166,7 @@ static void allow_around(const struct builder *builder, const char *directory, u
 
     if (!listing)
         return;
-    add(builder->rules, directory, FENCE_LIST);
+    fence_rules_add(builder->rules, directory, FENCE_LIST);
     while (count++ < EXPANDED_MAX &&
            (entry = readdir(listing)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
         AUTO_FREE char *path =
@@ -199,7 +178,19 @@ static void allow_around(const struct builder *builder, const char *directory, u
     closedir(listing);
 }
 
+/* A path below what is hidden is allowed only by its very name, never because a link leads to
+ * it: somewhere above, a run may have made that link. */
 static void allow(const struct builder *builder, const char *path, unsigned access)
+{
+    AUTO_FREE char *real = path && path[0] == '/' ? realpath(path, NULL) : NULL;
+
+    if (real && (strcmp(real, path) == 0 || !is_below_hidden(builder, real)))
+        allow_real(builder, real, access);
+}
+
+/* What no run can have put a link into the place of. */
+static void allow_wherever_it_leads(const struct builder *builder, const char *path,
+                                    unsigned access)
 {
     AUTO_FREE char *real = path && path[0] == '/' ? realpath(path, NULL) : NULL;
 
@@ -277,9 +268,9 @@ static void allow_interpreter(const struct builder *builder, const char *script)
         argument += strspn(argument, " \t");
         argument[strcspn(argument, " \t")] = '\0';
         found = argument[0] && argument[0] != '-' ? agent_environment_find(argument) : NULL;
-        allow(builder, found, READ_AND_RUN);
+        allow_wherever_it_leads(builder, found, READ_AND_RUN);
     }
-    allow(builder, at, READ_AND_RUN);
+    allow_wherever_it_leads(builder, at, READ_AND_RUN);
 }
 
 static void allow_program(const struct builder *builder, const char *path)
@@ -321,52 +312,49 @@ static void allow_system(const struct builder *builder)
     for (size_t i = 0; i < ARRAY_LEN(system_settings); i++)
         allow(builder, system_settings[i], FENCE_READ);
     for (size_t i = 0; i < ARRAY_LEN(devices); i++)
-        add(builder->rules, devices[i], FENCE_DEVICE);
-    add(builder->rules, "/proc", FENCE_READ);
-    add(builder->rules, "/sys", FENCE_READ);
+        fence_rules_add(builder->rules, devices[i], FENCE_DEVICE);
+    fence_rules_add(builder->rules, "/proc", FENCE_READ);
+    fence_rules_add(builder->rules, "/sys", FENCE_READ);
+}
+
+static bool ends_with(const char *path, const char *tail)
+{
+    size_t len = strlen(path), tail_len = strlen(tail);
+
+    return len >= tail_len && strcmp(path + len - tail_len, tail) == 0;
 }
 
 static void allow_workspace(const struct builder *builder, const struct agent_meta *meta)
 {
     bool may_write = meta->fence.mode == AGENT_MODE_WRITE;
-    unsigned access = may_write ? ALL : READ_AND_RUN;
+    unsigned access = may_write ? FENCE_ALL : READ_AND_RUN;
     struct fence_git git = { 0 };
 
-    allow(builder, meta->workspace, access);
+    allow_wherever_it_leads(builder, meta->workspace, access);
     if (!fence_git_find(meta->workspace, &git))
         return;
+    if (is_below_hidden(builder, git.common_dir) && !ends_with(git.common_dir, "/.git")) {
+        fence_git_deinit(&git); /* a workspace that calls itself one of the daemon's own */
+        return;
+    }
     allow_real(builder, git.common_dir, READ_AND_RUN);
     if (may_write) { /* what a commit changes; not the hooks and settings that others run by */
-        allow_real(builder, git.worktree_dir, ALL);
-        allow_real_below(builder, git.common_dir, "objects", ALL);
-        allow_real_below(builder, git.common_dir, "refs", ALL);
-        allow_real_below(builder, git.common_dir, "logs", ALL);
+        allow_real(builder, git.worktree_dir, FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "objects", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "refs", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "logs", FENCE_ALL);
     }
     fence_git_deinit(&git);
 }
 
-/* In its slot a run may have put a link in the place of such a directory. */
-static bool is_in_slot(const struct agent_meta *meta, const char *path)
+static void allow_home(const struct builder *builder, const struct agent_meta *meta)
 {
-    return path && meta->fence.slot_dir && holds(meta->fence.slot_dir, path);
-}
+    struct fence_rules wanted;
 
-static void allow_own_state(const struct builder *builder, const struct agent_meta *meta)
-{
-    const char *home = agent_environment_get("HOME");
-
-    for (size_t i = 0; i < ARRAY_LEN(own_state); i++) {
-        if (strcmp(own_state[i].dialect, meta->dialect) != 0)
-            continue;
-        for (size_t k = 0; home && own_state[i].below_home[k]; k++)
-            allow_below(builder, home, own_state[i].below_home[k], ALL);
-        for (size_t k = 0; own_state[i].variables[k]; k++) {
-            const char *path = agent_environment_get(own_state[i].variables[k]);
-
-            if (!is_in_slot(meta, path))
-                allow(builder, path, ALL);
-        }
-    }
+    fence_home_init(&wanted, meta);
+    for (size_t i = 0; i < wanted.count; i++)
+        allow(builder, wanted.items[i].path, wanted.items[i].access);
+    fence_rules_deinit(&wanted);
 }
 
 /* Not the directory itself: meta.json says who we are, and to whom signals are sent. */
@@ -376,16 +364,15 @@ static void allow_run(const struct builder *builder, const char *run_dir)
     allow_below(builder, run_dir, AGENT_FILE_OUTPUT, FENCE_APPEND); /* as /dev/stdout */
     allow_below(builder, run_dir, AGENT_FILE_ERRORS, FENCE_APPEND);
     allow_below(builder, run_dir, RUN_DIR_INBOX, FENCE_READ);
-    allow_below(builder, run_dir, RUN_DIR_OUTBOX, ALL);
-    allow_below(builder, run_dir, RUN_DIR_TMP, ALL);
+    allow_below(builder, run_dir, RUN_DIR_OUTBOX, FENCE_ALL);
+    allow_below(builder, run_dir, RUN_DIR_TMP, FENCE_ALL);
 }
 
-static void allow_slot(const struct builder *builder, const char *slot_dir)
+/* By the names that the daemon chose: what the slot links to is the agent's word. */
+static void allow_slot(const struct builder *builder, const struct fence_spec *spec)
 {
-    AUTO_FREE char **directories = agent_slot_writable(slot_dir);
-
-    for (size_t i = 0; directories[i]; i++)
-        allow(builder, directories[i], ALL);
+    allow(builder, spec->slot_dir, FENCE_ALL);
+    allow(builder, spec->chats_dir, FENCE_ALL);
 }
 
 static char *directory_above(const char *path)
@@ -417,15 +404,22 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     allow_command(&builder, meta);
     allow_workspace(&builder, meta);
     allow_run(&builder, run_dir);
-    allow_slot(&builder, meta->fence.slot_dir);
-    allow_own_state(&builder, meta);
+    allow_slot(&builder, &meta->fence);
+    allow_home(&builder, meta);
     for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
         allow(&builder, meta->fence.read[i], READ_AND_RUN);
     for (size_t i = 0; meta->fence.write && meta->fence.write[i]; i++)
-        allow(&builder, meta->fence.write[i], ALL | FENCE_DEVICE);
+        allow(&builder, meta->fence.write[i], FENCE_ALL | FENCE_DEVICE);
     for (size_t i = 0; i < builder.hidden_count; i++)
         free(builder.hidden[i]);
     free(builder.hidden);
+}
+
+void fence_rules_add(struct fence_rules *rules, const char *path, unsigned access)
+{
+    rules->items = xrealloc(rules->items, rules->count + 1, sizeof(*rules->items));
+    rules->items[rules->count++] =
+        (struct fence_rule){ .path = xstrdup(path), .access = access };
 }
 
 void fence_rules_deinit(struct fence_rules *rules)

@@ -36,6 +36,7 @@ void fence_spec_set(struct fence_spec *spec, const struct agent_spec *from)
         .write = copy_list(from->fence_write),
         .hidden = copy_list(from->fence_hidden),
         .slot_dir = from->slot_dir ? xstrdup(from->slot_dir) : NULL,
+        .chats_dir = from->chats_dir ? xstrdup(from->chats_dir) : NULL,
         .max_memory_bytes = from->max_memory_bytes,
         .max_processes = from->max_processes,
     };
@@ -49,6 +50,7 @@ void fence_spec_deinit(struct fence_spec *spec)
     free_list(spec->write);
     free_list(spec->hidden);
     free(spec->slot_dir);
+    free(spec->chats_dir);
     memset(spec, 0, sizeof(*spec));
 }
 
@@ -68,11 +70,11 @@ static json_t *pack_list(char **list)
 int fence_spec_pack(const struct fence_spec *spec, json_t *meta, struct err *err)
 {
     json_t *fence = json_pack(
-        "{s:i, s:i, s:o, s:o, s:o, s:s*, s:I, s:I, s:I}", "fence", (int)spec->fence, "mode",
-        (int)spec->mode, "read", pack_list(spec->read), "write", pack_list(spec->write),
-        "hidden", pack_list(spec->hidden), "slot_dir", spec->slot_dir, "command_size",
-        (json_int_t)spec->command_size, "max_memory_bytes", (json_int_t)spec->max_memory_bytes,
-        "max_processes", (json_int_t)spec->max_processes);
+        "{s:i, s:i, s:o, s:o, s:o, s:s*, s:s*, s:I, s:I, s:I}", "fence", (int)spec->fence,
+        "mode", (int)spec->mode, "read", pack_list(spec->read), "write", pack_list(spec->write),
+        "hidden", pack_list(spec->hidden), "slot_dir", spec->slot_dir, "chats_dir",
+        spec->chats_dir, "command_size", (json_int_t)spec->command_size, "max_memory_bytes",
+        (json_int_t)spec->max_memory_bytes, "max_processes", (json_int_t)spec->max_processes);
 
     if (json_object_set_new(meta, "fence", fence) != 0)
         return err_set(err, ERR_INPUT, "a path of the fence is not UTF-8");
@@ -97,7 +99,7 @@ int fence_spec_unpack(const json_t *meta, struct fence_spec *ret_spec, struct er
     const json_t *fence = json_object_get(meta, "fence");
     json_t *read = NULL, *write = NULL, *hidden = NULL;
     json_int_t command_size = 0, max_memory = 0, max_processes = 0;
-    const char *slot_dir = NULL;
+    const char *slot_dir = NULL, *chats_dir = NULL;
     int kind = 0, mode = 0;
     json_error_t why;
 
@@ -105,11 +107,11 @@ int fence_spec_unpack(const json_t *meta, struct fence_spec *ret_spec, struct er
         *ret_spec = (struct fence_spec){ .fence = AGENT_FENCE_OFF };
         return 0;
     }
-    if (json_unpack_ex((json_t *)fence, &why, 0,
-                       "{s:i, s:i, s:o, s:o, s:o, s?s, s:I, s:I, s:I}", "fence", &kind, "mode",
-                       &mode, "read", &read, "write", &write, "hidden", &hidden, "slot_dir",
-                       &slot_dir, "command_size", &command_size, "max_memory_bytes",
-                       &max_memory, "max_processes", &max_processes) != 0)
+    if (json_unpack_ex(
+            (json_t *)fence, &why, 0, "{s:i, s:i, s:o, s:o, s:o, s?s, s?s, s:I, s:I, s:I}",
+            "fence", &kind, "mode", &mode, "read", &read, "write", &write, "hidden", &hidden,
+            "slot_dir", &slot_dir, "chats_dir", &chats_dir, "command_size", &command_size,
+            "max_memory_bytes", &max_memory, "max_processes", &max_processes) != 0)
         return err_set(err, ERR_INPUT, "fence: %s", why.text);
     *ret_spec = (struct fence_spec){
         .fence = (enum agent_fence)kind,
@@ -118,6 +120,7 @@ int fence_spec_unpack(const json_t *meta, struct fence_spec *ret_spec, struct er
         .write = unpack_list(write),
         .hidden = unpack_list(hidden),
         .slot_dir = slot_dir ? xstrdup(slot_dir) : NULL,
+        .chats_dir = chats_dir ? xstrdup(chats_dir) : NULL,
         .command_size = (size_t)command_size,
         .max_memory_bytes = max_memory,
         .max_processes = max_processes,

@@ -23,6 +23,7 @@ struct fence_spec {
     char **write;
     char **hidden;            /* never, wherever they lie: configuration, token files */
     char *slot_dir;           /* NULL for none */
+    char *chats_dir;          /* NULL for none */
     size_t command_size;      /* so many of the first arguments are the configured command */
     int64_t max_memory_bytes; /* 0: no limit */
     int64_t max_processes;    /* 0: no limit */

@@ -65,9 +65,11 @@ struct agent_spec {
     int64_t max_memory_bytes;
     int64_t max_processes;
     const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */
-    const char *chat_id;  /* the agent's own chat to go on in, NULL for none */
-    bool is_new_chat;     /* chat_id is to be made */
-    int cancel_fd;        /* an eventfd of the caller's: readable ends the run; -1 for none */
+    const char
+        *chats_dir;      /* its conversation's chats, which the slot links to; NULL for none */
+    const char *chat_id; /* the agent's own chat to go on in, NULL for none */
+    bool is_new_chat;    /* chat_id is to be made */
+    int cancel_fd;       /* an eventfd of the caller's: readable ends the run; -1 for none */
 };
 
 enum agent_event_kind {

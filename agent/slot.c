@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 
 struct agent_slot {
     char *dir;
+    char *chats; /* of the conversation; NULL for none */
     enum agent_mode mode;
     int lock_fd;
     char run_id[AGENT_RUN_ID_BYTES];
@@ -40,6 +40,7 @@ static void free_slot(struct agent_slot *slot)
     if (slot->lock_fd >= 0)
         close(slot->lock_fd);
     free(slot->dir);
+    free(slot->chats);
     free(slot);
 }
 
@@ -101,36 +102,30 @@ static void forget_run(int lock_fd)
 /* ---- what is in it ------------------------------------------------------------------------
  */
 
-static int link_chats(const char *root, const char *slot_dir, const char *chats_id,
-                      struct err *err)
+static int link_chats(const struct agent_slot *slot, struct err *err)
 {
-    AUTO_FREE char *name = xasprintf("%s/config/chats", slot_dir);
-    AUTO_FREE char *chats = NULL;
+    AUTO_FREE char *name = xasprintf("%s/config/chats", slot->dir);
 
-    if (!chats_id)
+    if (!slot->chats)
         return 0;
-    if (!is_id(chats_id))
-        return err_set(err, ERR_INPUT, "bad id of a conversation's chats");
-    chats = xasprintf("%s/chats/%s", root, chats_id);
-    if (file_make_dirs(chats, 0700, err) < 0)
+    if (file_make_dirs(slot->chats, 0700, err) < 0)
         return -1;
     /* Its time is when it was used last: what is inside is the agent's. */
-    if (utimensat(AT_FDCWD, chats, NULL, 0) < 0 || symlink(chats, name) < 0)
-        return err_set_errno(err, ERR_SYSTEM, "link %s to %s", name, chats);
+    if (utimensat(AT_FDCWD, slot->chats, NULL, 0) < 0 || symlink(slot->chats, name) < 0)
+        return err_set_errno(err, ERR_SYSTEM, "link %s to %s", name, slot->chats);
     return 0;
 }
 
-static int fill(const char *root, const char *slot_dir, const struct agent_slot_wanted *wanted,
-                struct err *err)
+int agent_slot_fill(const struct agent_slot *slot, struct err *err)
 {
-    AUTO_FREE char *config = xasprintf("%s/config", slot_dir);
-    AUTO_FREE char *data = xasprintf("%s/data", slot_dir);
+    AUTO_FREE char *config = xasprintf("%s/config", slot->dir);
+    AUTO_FREE char *data = xasprintf("%s/data", slot->dir);
 
-    if (file_remove_tree(slot_dir, err) < 0 || file_make_dirs(config, 0700, err) < 0 ||
+    if (file_remove_tree(slot->dir, err) < 0 || file_make_dirs(config, 0700, err) < 0 ||
         file_make_dirs(data, 0700, err) < 0 ||
-        agent_permission_write(config, wanted->mode, err) < 0)
+        agent_permission_write(config, slot->mode, err) < 0)
         return -1;
-    return link_chats(root, slot_dir, wanted->chats_id, err);
+    return link_chats(slot, err);
 }
 
 static void empty(const char *slot_dir)
@@ -145,7 +140,8 @@ static void empty(const char *slot_dir)
  */
 
 /* NULL: somebody has it. */
-static struct agent_slot *try_slot(const char *root, int number, enum agent_mode mode)
+static struct agent_slot *try_slot(const char *root, int number,
+                                   const struct agent_slot_wanted *wanted)
 {
     AUTO_FREE char *lock = xasprintf("%s/slots/%d.lock", root, number);
     int fd = lock_slot(lock);
@@ -155,8 +151,9 @@ static struct agent_slot *try_slot(const char *root, int number, enum agent_mode
         return NULL;
     slot = xcalloc(1, sizeof(*slot));
     slot->lock_fd = fd;
-    slot->mode = mode;
+    slot->mode = wanted->mode;
     slot->dir = xasprintf("%s/slots/%d", root, number);
+    slot->chats = wanted->chats_id ? xasprintf("%s/chats/%s", root, wanted->chats_id) : NULL;
     return slot;
 }
 
@@ -169,19 +166,16 @@ static int take_any(const char *root, const struct agent_slot_wanted *wanted,
     int unusable = 0;
 
     for (int number = 0; number < SLOTS_MAX && unusable < UNUSABLE_MAX; number++) {
-        struct agent_slot *slot = try_slot(root, number, wanted->mode);
+        struct agent_slot *slot = try_slot(root, number, wanted);
 
         if (!slot)
             continue;
-        if (write_run(slot, wanted->run_id, &why) == 0 &&
-            fill(root, slot->dir, wanted, &why) == 0) {
+        if (write_run(slot, wanted->run_id, &why) == 0 && agent_slot_fill(slot, &why) == 0) {
             *ret_slot = slot;
             return 0;
         }
         forget_run(slot->lock_fd);
         free_slot(slot);
-        if (why.kind == ERR_INPUT)
-            break;
         unusable++;
         log_debug("slot %d is of no use: %s", number, why.message);
     }
@@ -194,6 +188,8 @@ int agent_slot_take(const struct agent_slot_wanted *wanted, struct agent_slot **
     AUTO_FREE char *slots = xasprintf("%s/slots", wanted->state_dir);
     AUTO_FREE char *root = NULL;
 
+    if (wanted->chats_id && !is_id(wanted->chats_id))
+        return err_set(err, ERR_INPUT, "bad id of a conversation's chats");
     if (file_make_dirs(slots, 0700, err) < 0)
         return -1;
     root = realpath(wanted->state_dir, NULL); /* the agent has another working directory */
@@ -207,6 +203,11 @@ int agent_slot_take(const struct agent_slot_wanted *wanted, struct agent_slot **
 const char *agent_slot_dir(const struct agent_slot *slot)
 {
     return slot->dir;
+}
+
+const char *agent_slot_chats(const struct agent_slot *slot)
+{
+    return slot->chats;
 }
 
 void agent_slot_release(struct agent_slot *slot, bool keep_running)
@@ -305,17 +306,6 @@ char **agent_slot_environment(const char *slot_dir, const char *const *env_names
     while (count > 0)
         free(items[--count]);
     return list;
-}
-
-char **agent_slot_writable(const char *slot_dir)
-{
-    AUTO_FREE char *link = slot_dir ? xasprintf("%s/config/chats", slot_dir) : NULL;
-    char chats[PATH_MAX];
-    ssize_t len = link ? readlink(link, chats, sizeof(chats) - 1) : -1;
-    char *items[] = { (char *)slot_dir, chats };
-
-    chats[len > 0 ? len : 0] = '\0';
-    return make_list(items, !slot_dir ? 0 : len > 0 ? 2 : 1);
 }
 
 /* ---- chats --------------------------------------------------------------------------------

@@ -14,8 +14,9 @@
  *
  * What stays where it is: HOME and XDG_CONFIG_HOME are the daemon's, for a stored login is
  * found there and must not be a copy, and HOME/.cache/cursor-compile-cache is shared by all
- * runs. CURSOR_CONFIG_DIR and CURSOR_DATA_DIR of the daemon's own environment do not count,
- * unless agent.env names them: who does that keeps their own permissions, and no slot.
+ * runs. The fence lets a run with a slot read there, and write into auth.json alone
+ * (fence_rules.h). CURSOR_CONFIG_DIR and CURSOR_DATA_DIR of the daemon's own environment do not
+ * count, unless agent.env names them: who does that keeps their own permissions, and no slot.
  *
  * Other agents than cursor-agent are not known to take such directories from the environment
  * without losing their login; they run without a slot.
@@ -60,6 +61,16 @@ int agent_slot_take(const struct agent_slot_wanted *wanted, struct agent_slot **
 /* Absolute; for agent_spec.slot_dir. Borrowed. */
 const char *agent_slot_dir(const struct agent_slot *slot);
 
+/* The chats of its conversation, absolute, for agent_spec.chats_dir; NULL for none. Borrowed.
+ */
+const char *agent_slot_chats(const struct agent_slot *slot);
+
+/*
+ * Empties a taken slot and fills it anew, for a run that is repeated: what the first attempt
+ * left there, its permission file and its link to the chats among it, is not believed.
+ */
+int agent_slot_fill(const struct agent_slot *slot, struct err *err);
+
 /*
  * Lets it go, emptied, and says in the log when the permission file has been changed meanwhile.
  * `keep_running`: the run goes on without us, so the slot stays as it is. NULL is fine.
@@ -73,10 +84,6 @@ void agent_slot_release(struct agent_slot *slot, bool keep_running);
  * are left out. `slot_dir` NULL: an empty list.
  */
 char **agent_slot_environment(const char *slot_dir, const char *const *env_names);
-
-/* The directories that a run in this slot may write to, for the fence: the slot's, and its
- * conversation's chats. The same form; `slot_dir` NULL: an empty list. */
-char **agent_slot_writable(const char *slot_dir);
 
 /* Empties slots whose run ended while nobody looked (a daemon died). */
 void agent_slots_clear(const char *state_dir);

@@ -47,7 +47,9 @@ bool turn_try_again(struct turn *turn, struct turn_progress *progress)
     wait_for_better_times(turn, progress, wait_ms);
     if (turn_is_stopping(turn))
         return true; /* the next daemon tells it */
-    if (agent_run_again(progress->run, &err) < 0) {
+    /* The first attempt may have rewritten its permissions. */
+    if ((progress->slot && agent_slot_fill(progress->slot, &err) < 0) ||
+        agent_run_again(progress->run, &err) < 0) {
         log_warn("run=%s not tried again: %s", progress->run_id, err.message);
         return false;
     }

@@ -221,6 +221,7 @@ static int take_slot(const struct turn *turn, struct turn_progress *progress,
     if (agent_slot_take(&wanted, &progress->slot, err) < 0)
         return err_wrap(err, "a slot for the agent");
     spec->slot_dir = agent_slot_dir(progress->slot);
+    spec->chats_dir = agent_slot_chats(progress->slot);
     return 0;
 }
 

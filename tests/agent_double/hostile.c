@@ -41,6 +41,7 @@ static const struct attempt {
     { "meta-read", hostile_meta_read },
     { "meta-write", hostile_meta_write },
     { "run-dir-write", hostile_run_dir_write },
+    { "loose-permissions", hostile_loose_permissions },
     { "workspace-write", hostile_workspace_write },
     { "outside-write", hostile_outside_write },
     { "etc-write", hostile_etc_write },
@@ -183,6 +184,22 @@ static _Noreturn void fill_disk(const struct stage *stage)
         pause();
 }
 
+/* Prepares its slot for the next attempt, and fails so that there will be one. */
+static int fail_to_come_again(void)
+{
+    const char *config = getenv("CURSOR_CONFIG_DIR"); /* NOLINT(concurrency-mt-unsafe) */
+    AUTO_FREE char *chats = xasprintf("%s/chats", config ? config : "/nowhere");
+    AUTO_FREE char *aside = xasprintf("%s.aside", chats);
+    AUTO_FREE char *file = xasprintf("%s/cli-config.json", config ? config : "/nowhere");
+    AUTO_FD int fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    rename(chats, aside);
+    if (symlink(hostile_target.database, chats) != 0 || fd < 0 || write(fd, "{}", 2) != 2)
+        return 2;
+    fprintf(stderr, "Error: ENOENT: no such file, rename 'cli-config.json.tmp'\n");
+    return 1;
+}
+
 int hostile_play(const struct stage *stage)
 {
     AUTO_BUF struct buf answer = { 0 };
@@ -190,6 +207,8 @@ int hostile_play(const struct stage *stage)
     if (strcmp(scenario_text(stage->scenario, "try", "all"), "fill-disk") == 0)
         fill_disk(stage);
     take_aim(stage);
+    if (scenario_number(stage->scenario, "relink", 0) && scenario_count(stage->scenario) < 1)
+        return fail_to_come_again();
     buf_init(&answer, ANSWER_MAX_BYTES);
     for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
         int errnum = 0;

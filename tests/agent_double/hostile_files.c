@@ -114,6 +114,17 @@ int hostile_run_dir_write(void)
     return make_in(hostile_target.run_dir, "exit.json.hostile");
 }
 
+int hostile_loose_permissions(void) /* as an earlier attempt left them */
+{
+    const char *config = getenv("CURSOR_CONFIG_DIR"); /* NOLINT(concurrency-mt-unsafe) */
+    AUTO_FREE char *path = xasprintf("%s/cli-config.json", config ? config : "/nowhere");
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return errno;
+    return info.st_size <= 2 ? 0 : EACCES;
+}
+
 int hostile_workspace_write(void)
 {
     return make_in(hostile_target.workspace, "hostile-file");

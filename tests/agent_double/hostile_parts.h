@@ -43,6 +43,7 @@ int hostile_workspace_link(void);
 int hostile_meta_read(void);
 int hostile_meta_write(void);
 int hostile_run_dir_write(void);
+int hostile_loose_permissions(void);
 int hostile_workspace_write(void);
 int hostile_outside_write(void);
 int hostile_etc_write(void);

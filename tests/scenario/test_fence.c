@@ -194,6 +194,23 @@ static void a_writer_changes_its_workspace_and_nothing_else(void **state)
     CHECK_HOLDS(answer, "outside-write=EACCES", "beside the workspace");
 }
 
+static void a_repeated_attempt_begins_with_nothing_of_the_first(void **state)
+{
+    struct harness *h = *state;
+    const char *answer = NULL;
+
+    daemon_start(h);
+    if (!has_landlock(h)) {
+        printf("# the kernel has no Landlock\n");
+        skip();
+    }
+    answer = play_hostile(h, "relink=1 try=own-tmp,database,loose-permissions");
+    daemon_wait_log(h, "trying again");
+    CHECK_INT(is_done(answer, "own-tmp"), 1, "the second attempt");
+    CHECK_HOLDS(answer, "database=EACCES", "the link of the first one opens nothing");
+    CHECK_HOLDS(answer, "loose-permissions=EACCES", "its permissions are the daemon's");
+}
+
 /* Whether a process has this as an argument. */
 static bool somebody_has_argument(const char *argument)
 {
@@ -321,6 +338,7 @@ static void status_and_check_say_what_there_is(void **state)
 SCENARIO_MAIN(SCENARIO(what_a_hostile_agent_tries_is_refused),
               SCENARIO(without_a_fence_it_would_succeed),
               SCENARIO(a_writer_changes_its_workspace_and_nothing_else),
+              SCENARIO(a_repeated_attempt_begins_with_nothing_of_the_first),
               SCENARIO(what_leaves_its_session_parents_and_environment_is_ended),
               SCENARIO(an_agent_that_fills_the_disk_is_stopped),
               SCENARIO(no_token_reaches_the_agent_by_any_way),

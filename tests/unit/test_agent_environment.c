@@ -45,6 +45,7 @@ static void the_environment_is_a_list_of_names(void)
         { "HOME", "/home/bot", "/home/bot" },
         { "TZ", "UTC", "UTC" },
         { "TMPDIR", "/tmp", "/state/runs/one/tmp" },
+        { "GOCACHE", "/home/bot/.cache/go-build", "/state/runs/one/tmp/go-build" },
         { "THREADKEEPER_OUTBOX", NULL, "/state/runs/one/outbox" },
         { "THREADKEEPER_RUN", "forged", "one" },
         { "HTTPS_PROXY", "http://proxy:3128", "http://proxy:3128" },

@@ -567,6 +567,7 @@ static void what_a_run_writes_is_counted(void **state)
     struct fence_features features = { 0 };
     AUTO_FREE char *megabyte = xcalloc(1, (1 << 20) + 1);
     AUTO_FREE char *slot = make_dir("slot");
+    AUTO_FREE char *chats = make_dir("chats");
     struct fence *fence = NULL;
     struct err err = { 0 };
     int64_t bytes = 0;
@@ -576,6 +577,7 @@ static void what_a_run_writes_is_counted(void **state)
     make_file(slot, "before", megabyte);
     meta.max_output_bytes = (int64_t)1 << 20;
     meta.fence.slot_dir = slot;
+    meta.fence.chats_dir = chats;
     assert_int_equal(fence_prepare_with(&meta, run_dir, &features, &fence, &err), 0);
     CHECK_INT(fence_is_within_disk(fence, &bytes), 1, "nothing yet");
     CHECK_INT(bytes < 100000, 1, "the slot's older files are not this run's");
@@ -587,9 +589,55 @@ static void what_a_run_writes_is_counted(void **state)
     }
     make_file(run_dir, "outbox/file", megabyte);
     make_file(slot, "after", megabyte);
+    make_file(chats, "after", megabyte);
     CHECK_INT(fence_is_within_disk(fence, &bytes), 0, "ten megabytes");
-    CHECK_INT(bytes >= (FENCE_DISK_OUTPUTS + 2) << 20, 1, "of all three places");
+    CHECK_INT(bytes >= (FENCE_DISK_OUTPUTS + 3) << 20, 1, "of all four places");
     fence_release(fence);
+}
+
+/* As an ordinary user, for root looks into everything. */
+static void what_a_run_hides_is_not_within_the_limit(void **state)
+{
+    struct inside inside = { .fence = AGENT_FENCE_OFF };
+    char *argv[] = { (char *)"/bin/true", NULL };
+    AUTO_FREE char *chats = make_dir("chats");
+    AUTO_FREE char *locked = make_dir("chats/locked");
+    AUTO_BUF struct buf deep = { 0 };
+    pid_t child = -1;
+    int status = 0;
+
+    (void)state;
+    buf_init(&deep, 4096);
+    buf_append_text(&deep, "chats/d");
+    open_up(chats, 0777);
+    open_up(locked, 0777);
+    child = fork();
+    if (child == 0) {
+        struct agent_meta meta = meta_of(&inside, argv, NULL);
+        struct fence_features features = { 0 };
+        struct fence *fence = NULL;
+        int64_t bytes = 0;
+
+        if (getuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+            _exit(10);
+        meta.fence.chats_dir = chats;
+        if (fence_prepare_with(&meta, run_dir, &features, &fence, NULL) != 0 ||
+            !fence_is_within_disk(fence, &bytes))
+            _exit(1);
+        if (chmod(locked, 0) != 0 || fence_is_within_disk(fence, &bytes))
+            _exit(2);
+        if (chmod(locked, 0700) != 0 || !fence_is_within_disk(fence, &bytes))
+            _exit(3);
+        for (int depth = 0; depth < 70; depth++, buf_append_text(&deep, "/d")) {
+            AUTO_FREE char *path = at(dir, buf_text(&deep));
+
+            if (mkdir(path, 0700) != 0)
+                _exit(11);
+        }
+        _exit(fence_is_within_disk(fence, &bytes) ? 4 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0, "the step that went wrong");
 }
 
 int main(void)
@@ -605,6 +653,7 @@ int main(void)
         CASE(on_refuses_to_run_without_what_is_essential),
         CASE(what_is_missing_is_named_with_its_mend),
         CASE(what_a_run_writes_is_counted),
+        CASE(what_a_run_hides_is_not_within_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,102 @@ static void rules_go_around_what_is_hidden(void **state)
     (void)login;
 }
 
+/* By its own hand, or by what agent.fence_write names: links lead to nothing that is hidden. */
+static void a_link_of_a_run_opens_nothing(void **state)
+{
+    AUTO_FREE char *workspace = made("state/worktrees/x", NULL);
+    AUTO_FREE char *run_dir = made("state/runs/one", NULL);
+    AUTO_FREE char *state_dir = xasprintf("%s/state", dir);
+    AUTO_FREE char *database = made("state/threadkeeper.db", "secret");
+    AUTO_FREE char *log = made("state/logs/log", "secret");
+    AUTO_FREE char *slot = made("state/slots/0", NULL);
+    AUTO_FREE char *config = made("state/slots/0/config", NULL);
+    AUTO_FREE char *chats = made("state/chats/abc", NULL);
+    AUTO_FREE char *link = xasprintf("%s/chats", config);
+    AUTO_FREE char *shared = made("shared", NULL);
+    AUTO_FREE char *planted = xasprintf("%s/more", shared);
+    AUTO_FREE char *itself = xasprintf("gitdir: %s\n", workspace);
+    AUTO_FREE char *back = xasprintf("%s/.git\n", workspace);
+    char *argv[] = { (char *)"/bin/true", NULL };
+    char *hidden[] = { state_dir, NULL };
+    char *write[] = { shared, planted, NULL };
+    struct agent_meta meta = { .dialect = (char *)"text",
+                               .workspace = workspace,
+                               .argv = argv,
+                               .fence = { .mode = AGENT_MODE_WRITE,
+                                          .hidden = hidden,
+                                          .write = write,
+                                          .slot_dir = slot,
+                                          .chats_dir = chats,
+                                          .command_size = 1 } };
+    struct fence_rules rules;
+
+    (void)state;
+    assert_int_equal(symlink(database, link), 0);
+    assert_int_equal(symlink(database, planted), 0);
+    put("state/worktrees/x/.git", itself); /* a worktree of the state directory */
+    put("state/worktrees/x/gitdir", back);
+    fence_rules_init(&rules, &meta, run_dir);
+    CHECK_INT(access_of(&rules, database), 0, "neither by the slot nor by what it may write");
+    CHECK_INT(access_of(&rules, log), 0, "nor by its workspace");
+    CHECK_INT(access_of(&rules, chats) & FENCE_CHANGE, FENCE_CHANGE, "its chats");
+    CHECK_INT(access_of(&rules, config) & FENCE_CHANGE, FENCE_CHANGE, "its slot");
+    CHECK_INT(access_of(&rules, workspace) & FENCE_CHANGE, FENCE_CHANGE, "its workspace");
+    fence_rules_deinit(&rules);
+}
+
+/* One home for all: what each of these runs may change there. */
+static void runs_with_a_slot_leave_nothing_in_the_home(void **state)
+{
+    AUTO_FREE char *workspace = made("ws", NULL);
+    AUTO_FREE char *run_dir = made("state/runs/one", NULL);
+    AUTO_FREE char *slot = made("state/slots/0", NULL);
+    AUTO_FREE char *home = made("home", NULL);
+    static const struct {
+        const char *dialect, *path;
+        bool has_slot;
+        unsigned has, has_not;
+    } cases[] = {
+        { "cursor", "home/.cursor/hooks.json", true, FENCE_READ, FENCE_CHANGE | FENCE_APPEND },
+        { "cursor", "home/.config/cursor/auth.json", true, FENCE_APPEND, FENCE_CHANGE },
+        { "cursor", "home/.cache/cursor-compile-cache/x", true, FENCE_READ, FENCE_CHANGE },
+        { "cursor", "home/.cursor/hooks.json", false, FENCE_READ | FENCE_CHANGE, 0 },
+        { "codex", "home/.codex/auth.json", false, FENCE_READ | FENCE_CHANGE, 0 }, /* made */
+        { "opencode", "home/.local/share/opencode/x", false, FENCE_CHANGE, 0 },
+        { "text", "home/.gitconfig", false, FENCE_READ, FENCE_CHANGE },
+        { "text", "home/.config/git/config", false, FENCE_READ, FENCE_CHANGE },
+        { "text", "home/.config/git/credentials", false, 0, FENCE_READ },
+        { "text", "home/.codex/auth.json", false, 0, FENCE_READ },
+    };
+    char *argv[] = { (char *)"/bin/true", NULL };
+
+    (void)state;
+    put("home/.cursor/hooks.json", "{}");
+    put("home/.config/cursor/auth.json", "{}");
+    put("home/.cache/cursor-compile-cache/x", "code");
+    put("home/.gitconfig", "[user]");
+    put("home/.config/git/config", "[user]");
+    put("home/.config/git/credentials", "secret");
+    setenv("HOME", home, 1);
+    unsetenv("XDG_CONFIG_HOME");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO_FREE char *path = xasprintf("%s/%s", dir, cases[i].path);
+        struct agent_meta meta = { .dialect = (char *)cases[i].dialect,
+                                   .workspace = workspace,
+                                   .argv = argv,
+                                   .fence = { .slot_dir = cases[i].has_slot ? slot : NULL,
+                                              .command_size = 1 } };
+        struct fence_rules rules;
+        unsigned access = 0;
+
+        fence_rules_init(&rules, &meta, run_dir);
+        access = access_of(&rules, path);
+        CHECK_INT(access & cases[i].has, cases[i].has, cases[i].path);
+        CHECK_INT(access & cases[i].has_not, 0, cases[i].path);
+        fence_rules_deinit(&rules);
+    }
+}
+
 static void a_program_in_a_home_is_allowed_alone(void **state)
 {
     AUTO_FREE char *program = made("home/agent", "#!/bin/sh\n");
@@ -399,6 +495,8 @@ int main(void)
         CASE(a_worktree_counts_when_its_repository_agrees),
         CASE(a_forged_worktree_does_not_count),
         CASE(rules_go_around_what_is_hidden),
+        CASE(a_link_of_a_run_opens_nothing),
+        CASE(runs_with_a_slot_leave_nothing_in_the_home),
         CASE(a_program_in_a_home_is_allowed_alone),
         TEST(the_group_of_the_runs_is_found),
         CASE(limits_are_written_as_each_hierarchy_wants_them),

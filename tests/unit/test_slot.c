@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "agent/permission.h"
 #include "agent/process.h"
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -349,15 +350,10 @@ static void chats_are_found_from_every_slot(void **state)
     struct agent_slot *one = take("run-1", AGENT_MODE_ASK, "abc123");
     struct agent_slot *two = take("run-2", AGENT_MODE_ASK, "def456");
     AUTO_FREE char *chat = NULL;
-    char **writable;
 
     (void)state;
     put(one, "config/chats/store.db", "what was said");
-    writable = agent_slot_writable(agent_slot_dir(one));
-    CHECK_TEXT(writable[0], agent_slot_dir(one), "the fence lets it write there");
-    CHECK_HOLDS(writable[1], "/chats/abc123", "and there");
-    CHECK_INT(writable[2] == NULL, 1, "and nowhere else");
-    free(writable);
+    CHECK_HOLDS(agent_slot_chats(one), "/chats/abc123", "the fence lets it write there");
     agent_slot_release(one, false);
     agent_slot_release(two, false);
     one = take("run-3", AGENT_MODE_ASK, NULL);
@@ -367,11 +363,32 @@ static void chats_are_found_from_every_slot(void **state)
     free(chat);
     chat = file_in(one, "config/chats/store.db");
     CHECK_INT(is_there(chat), 0, "and by nobody else");
+    CHECK_INT(agent_slot_chats(one) == NULL, 1, "none");
     agent_slot_release(one, false);
     agent_slot_release(two, false);
-    writable = agent_slot_writable(NULL);
-    CHECK_INT(writable[0] == NULL, 1, "no slot");
-    free(writable);
+}
+
+static void a_slot_that_is_filled_anew_is_as_it_was(void **state)
+{
+    struct agent_slot *slot = take("run-1", AGENT_MODE_ASK, "abc123");
+    AUTO_FREE char *chats = file_in(slot, "config/chats");
+    AUTO_FREE char *left = file_in(slot, "data/left");
+    AUTO_FREE char *before = xstrdup(agent_slot_chats(slot));
+    AUTO_FREE char *leads_to = NULL;
+    AUTO_FREE char *config = file_in(slot, "config");
+
+    (void)state;
+    put(slot, "data/left", "by the first attempt");
+    put(slot, "config/cli-config.json", "{}");
+    assert_int_equal(unlink(chats), 0);
+    assert_int_equal(symlink("/etc", chats), 0);
+    CHECK_TEXT(agent_slot_chats(slot), before, "the link is not asked");
+    CHECK_INT(agent_slot_fill(slot, NULL), 0, "filled");
+    leads_to = realpath(chats, NULL);
+    CHECK_TEXT(leads_to, before, "the link leads to the chats");
+    CHECK_INT(is_there(left), 0, "nothing else is left");
+    CHECK_INT(agent_permission_holds(config, AGENT_MODE_ASK), 1, "the permissions are ours");
+    agent_slot_release(slot, false);
 }
 
 static void chats_are_forgotten_and_swept(void **state)
@@ -417,6 +434,7 @@ int main(void)
         WITH_STATE(the_slot_goes_before_our_own_environment),
         WITH_STATE(long_paths_are_noticed),
         WITH_STATE(chats_are_found_from_every_slot),
+        WITH_STATE(a_slot_that_is_filled_anew_is_as_it_was),
         WITH_STATE(chats_are_forgotten_and_swept),
     };
 
