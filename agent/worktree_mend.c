@@ -33,11 +33,10 @@ static bool is_directory(const char *path)
 char *worktree_read_link(const char *path)
 {
     AUTO_BUF struct buf text = { 0 };
-    struct stat info;
     const char *at;
 
     buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) < 0 || !S_ISREG(info.st_mode) || file_read(path, &text, NULL) < 0)
+    if (file_read_no_link(path, &text, NULL) < 0)
         return NULL;
     at = buf_text(&text);
     if (strncmp(at, GITDIR_PREFIX, strlen(GITDIR_PREFIX)) != 0)
@@ -74,12 +73,10 @@ static void mend_side_file(const struct worktree_work *work, const char *name, c
 {
     AUTO_FREE char *path = xasprintf("%s/%s", work->record.git_dir, name);
     AUTO_BUF struct buf text = { 0 };
-    struct stat info;
     struct err err = { 0 };
 
     buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && file_read(path, &text, NULL) == 0 &&
-        strcmp(buf_text(&text), want) == 0)
+    if (file_read_no_link(path, &text, NULL) == 0 && strcmp(buf_text(&text), want) == 0)
         return;
     log_warn("worktree=%s: its %s was changed and is put right", work->id, name);
     if (file_remove_tree(path, &err) < 0 ||

@@ -14,14 +14,18 @@
 #define READ_CHUNK_BYTES 16384
 #define WALK_MAX_FDS     16
 
-int file_read(const char *path, struct buf *ret_bytes, struct err *err)
+/* Not blocking: the open of a FIFO without a writer would wait for one for ever. */
+static int read_plain(const char *path, int flags, struct buf *ret_bytes, struct err *err)
 {
-    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
     char chunk[READ_CHUNK_BYTES];
+    struct stat info;
     ssize_t got;
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &info) < 0)
         return err_set_errno(err, ERR_SYSTEM, "cannot read %s", path);
+    if (!S_ISREG(info.st_mode))
+        return err_set(err, ERR_SYSTEM, "cannot read %s: it is not a plain file", path);
     while ((got = read(fd, chunk, sizeof(chunk))) != 0) {
         if (got < 0 && errno == EINTR)
             continue;
@@ -33,6 +37,16 @@ int file_read(const char *path, struct buf *ret_bytes, struct err *err)
                            ret_bytes->max_bytes);
     }
     return 0;
+}
+
+int file_read(const char *path, struct buf *ret_bytes, struct err *err)
+{
+    return read_plain(path, 0, ret_bytes, err);
+}
+
+int file_read_no_link(const char *path, struct buf *ret_bytes, struct err *err)
+{
+    return read_plain(path, O_NOFOLLOW, ret_bytes, err);
 }
 
 int file_write_all(int fd, const char *bytes, size_t len)

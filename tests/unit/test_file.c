@@ -72,6 +72,30 @@ static void what_cannot_be_is_said_with_its_reason(void)
     CHECK_INT(file_make_dirs("", 0700, &err), -1, "no name at all");
 }
 
+static void what_is_no_plain_file_is_refused_and_not_waited_for(void)
+{
+    AUTO_FREE char *fifo = path_to("fifo");
+    AUTO_FREE char *plain = path_to("target-of-link");
+    AUTO_FREE char *name = path_to("link-to-plain");
+    AUTO_BUF struct buf bytes = { 0 };
+    struct err err = { 0 };
+
+    buf_init(&bytes, 10);
+    CHECK_INT(mkfifo(fifo, 0600), 0, "a FIFO");
+    CHECK_INT(file_write(plain, "x", 1, 0600, &err), 0, err.message);
+    CHECK_INT(symlink(plain, name), 0, "a link");
+    alarm(10); /* a hang is a failure */
+    CHECK_INT(file_read(fifo, &bytes, &err), -1, "nobody writes into it");
+    CHECK_HOLDS(err.message, "not a plain file", "says why");
+    CHECK_INT(file_read_no_link(fifo, &bytes, &err), -1, "nobody writes into it");
+    alarm(0);
+    CHECK_INT(file_read("/dev/null", &bytes, &err), -1, "a device");
+    CHECK_INT(file_read_no_link(name, &bytes, &err), -1, "a link");
+    CHECK_INT(file_read(name, &bytes, &err), 0, err.message);
+    CHECK_INT(file_read_no_link(plain, &bytes, &err), 0, err.message);
+    CHECK_INT(unlink(fifo), 0, "there");
+}
+
 static void a_failed_write_leaves_the_old_file_and_nothing_else(void)
 {
     AUTO_FREE char *folder = path_to("busy");
@@ -144,6 +168,7 @@ int main(void)
         TEST(what_is_written_is_read_back_whole),
         TEST(a_file_over_the_limit_is_refused),
         TEST(what_cannot_be_is_said_with_its_reason),
+        TEST(what_is_no_plain_file_is_refused_and_not_waited_for),
         TEST(a_failed_write_leaves_the_old_file_and_nothing_else),
         TEST(directories_are_made_with_their_parents),
         TEST(removing_a_tree_never_follows_a_link),

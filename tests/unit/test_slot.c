@@ -184,6 +184,20 @@ static void what_a_run_left_or_changed_is_gone(void **state)
     }
 }
 
+static void nothing_in_the_permission_files_place_is_waited_for(void **state)
+{
+    struct agent_slot *slot = take("run-1", AGENT_MODE_ASK, NULL);
+    AUTO_FREE char *file = file_in(slot, "config/cli-config.json");
+
+    (void)state;
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    alarm(10); /* a hang is a failure */
+    agent_slot_release(slot, false);
+    alarm(0);
+    CHECK_INT(is_there(file), 0, "gone with the rest");
+}
+
 static void links_of_an_agent_are_removed_and_not_followed(void **state)
 {
     struct agent_slot *slot = take("run-1", AGENT_MODE_ASK, NULL);
@@ -410,6 +424,7 @@ int main(void)
         WITH_STATE(a_reader_may_read_and_nothing_else),
         WITH_STATE(a_writer_may_work_but_read_no_secrets),
         WITH_STATE(what_a_run_left_or_changed_is_gone),
+        WITH_STATE(nothing_in_the_permission_files_place_is_waited_for),
         WITH_STATE(links_of_an_agent_are_removed_and_not_followed),
         WITH_STATE(a_slot_belongs_to_its_run_as_long_as_that_lives),
         WITH_STATE(kills_leave_slots_that_can_be_taken),
