@@ -28,7 +28,11 @@ int file_write_all(int fd, const char *bytes, size_t len);
 /* Makes `path` and its missing parents, each with `mode`; an existing directory is fine. */
 int file_make_dirs(const char *path, mode_t mode, struct err *err);
 
-/* Removes a file or a directory with all it holds, never following links. Absent is fine. */
+/*
+ * Removes a file or a directory with all it holds, never following links. Absent is fine. What
+ * its owner, who is our user, locked is unlocked; how deep it is does not matter. Somebody may
+ * still be at work inside: then some of it may stay (ERR_SYSTEM), but nothing outside goes.
+ */
 int file_remove_tree(const char *path, struct err *err);
 
 #endif
