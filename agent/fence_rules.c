@@ -339,8 +339,8 @@ static void allow_workspace(const struct builder *builder, const struct agent_me
     if (may_write) { /* what a commit changes; not the hooks and settings that others run by */
         allow_real(builder, git.worktree_dir, ALL);
         allow_real_below(builder, git.common_dir, "objects", ALL);
-        allow_real_below(builder, git.common_dir, "refs", ALL);
-        allow_real_below(builder, git.common_dir, "logs", ALL);
+        allow_real_below(builder, git.common_dir, "refs/heads/threadkeeper", ALL);
+        allow_real_below(builder, git.common_dir, "logs/refs/heads/threadkeeper", ALL);
     }
     fence_git_deinit(&git);
 }
