@@ -341,8 +341,8 @@ static void allow_workspace(const struct builder *builder, const struct agent_me
     if (may_write) { /* what a commit changes; not the hooks and settings that others run by */
         allow_real(builder, git.worktree_dir, FENCE_ALL);
         allow_real_below(builder, git.common_dir, "objects", FENCE_ALL);
-        allow_real_below(builder, git.common_dir, "refs", FENCE_ALL);
-        allow_real_below(builder, git.common_dir, "logs", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "refs/heads/threadkeeper", FENCE_ALL);
+        allow_real_below(builder, git.common_dir, "logs/refs/heads/threadkeeper", FENCE_ALL);
     }
     fence_git_deinit(&git);
 }

@@ -103,7 +103,7 @@ bool agent_permission_holds(const char *config_dir, enum agent_mode mode)
     const json_t *found = NULL;
 
     buf_init(&text, FILE_MAX_BYTES);
-    if (file_read(path, &text, NULL) < 0)
+    if (file_read_no_link(path, &text, NULL) < 0)
         return false;
     have = json_loadb(buf_text(&text), text.len, 0, NULL);
     found = json_object_get(have, "permissions");

@@ -16,6 +16,7 @@
 #include "agent/process.h"
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/random.h"
 
 #define LOG_MODULE "agent.slot"
 #include "base/log.h"
@@ -24,6 +25,7 @@
 #define NUMBER_DIGITS 3
 #define UNUSABLE_MAX  8 /* a full disk, rather than what runs left */
 #define ID_MAX_BYTES  64
+#define BAD           ".bad-"
 
 struct agent_slot {
     char *dir;
@@ -116,12 +118,30 @@ static int link_chats(const struct agent_slot *slot, struct err *err)
     return 0;
 }
 
+/* What cannot be removed goes aside, for agent_slots_clear(): it must not cost the slot. */
+static int clear_away(const char *slot_dir, struct err *err)
+{
+    AUTO_FREE char *aside = NULL;
+    char suffix[17];
+    struct err why = { 0 };
+
+    if (file_remove_tree(slot_dir, &why) == 0)
+        return 0;
+    random_hex(suffix, 8);
+    aside = xasprintf("%s" BAD "%s", slot_dir, suffix);
+    if (rename(slot_dir, aside) < 0)
+        return err_set(err, why.kind, "%s", why.message);
+    log_warn("what a run left in its slot cannot be removed and is put aside as %s: %s", aside,
+             why.message);
+    return 0;
+}
+
 int agent_slot_fill(const struct agent_slot *slot, struct err *err)
 {
     AUTO_FREE char *config = xasprintf("%s/config", slot->dir);
     AUTO_FREE char *data = xasprintf("%s/data", slot->dir);
 
-    if (file_remove_tree(slot->dir, err) < 0 || file_make_dirs(config, 0700, err) < 0 ||
+    if (clear_away(slot->dir, err) < 0 || file_make_dirs(config, 0700, err) < 0 ||
         file_make_dirs(data, 0700, err) < 0 ||
         agent_permission_write(config, slot->mode, err) < 0)
         return -1;
@@ -225,8 +245,28 @@ void agent_slot_release(struct agent_slot *slot, bool keep_running)
     free_slot(slot);
 }
 
+/* What was put aside may be removable by now. */
+static void clear_aside(const char *state_dir)
+{
+    AUTO_FREE char *slots = xasprintf("%s/slots", state_dir);
+    DIR *directory = opendir(slots);
+    const struct dirent *entry;
+    struct err err = { 0 };
+
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): own DIR */
+    while (directory && (entry = readdir(directory)) != NULL) {
+        AUTO_FREE char *path = xasprintf("%s/%s", slots, entry->d_name);
+
+        if (strstr(entry->d_name, BAD) && file_remove_tree(path, &err) < 0)
+            log_debug("%s", err.message);
+    }
+    if (directory)
+        closedir(directory);
+}
+
 void agent_slots_clear(const char *state_dir)
 {
+    clear_aside(state_dir);
     for (int number = 0; number < SLOTS_MAX; number++) {
         AUTO_FREE char *dir = xasprintf("%s/slots/%d", state_dir, number);
         AUTO_FREE char *lock = xasprintf("%s.lock", dir);

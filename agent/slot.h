@@ -5,6 +5,7 @@
  *   state_dir/slots/3.lock      held by who uses the slot; names its run
  *   state_dir/slots/3/config/   CURSOR_CONFIG_DIR: cli-config.json, and `chats`
  *   state_dir/slots/3/data/     CURSOR_DATA_DIR (whose path must be short, see below)
+ *   state_dir/slots/3.bad-.../  what a run left there and nobody could remove
  *   state_dir/chats/<id>/       the agent's own chats of one conversation
  *
  * A slot is empty but for that file when a run gets it, and is emptied when the run is over: no

@@ -346,6 +346,7 @@ static int open_work(struct worktree_work *work, const struct agent_worktree_pla
             0) {
         ret_worktree->branch = xasprintf(WORKTREE_BRANCH_PREFIX "%s", work->id);
         worktree_remove_stale_locks(work);
+        worktree_make_ref_directories(work);
         worktree_record_touch(work->root, work->id);
         rc = 0;
     }

@@ -83,7 +83,10 @@ static int list_changes(const struct worktree_work *work, const struct agent_git
     return buf_finish(ret_names, err);
 }
 
-/* The branch that HEAD stands on: "refs/heads/..."; a new one when it stands on none. */
+/*
+ * The branch of ours that HEAD stands on; a new one when it stands on none, or on another: the
+ * agent writes HEAD, and must not move by us what the fence keeps from it.
+ */
 static int find_branch(const struct worktree_work *work, const struct agent_git *git,
                        const char *commit, char ref[LINE_MAX_BYTES], struct err *err)
 {
@@ -92,7 +95,7 @@ static int find_branch(const struct worktree_work *work, const struct agent_git 
 
     if (ask(git, name_head, ref, err) < 0)
         return -1;
-    if (strncmp(ref, HEADS, strlen(HEADS)) != 0) {
+    if (strncmp(ref, WORKTREE_REF_PREFIX, strlen(WORKTREE_REF_PREFIX)) != 0) {
         const char *make[] = { "update-ref", ref, commit, NULL };
         const char *stand[] = { "symbolic-ref", "HEAD", ref, NULL };
 
@@ -101,7 +104,7 @@ static int find_branch(const struct worktree_work *work, const struct agent_git 
         if (agent_git_run(git, make, NULL, NULL, err) < 0 ||
             agent_git_run(git, stand, NULL, NULL, err) < 0)
             return -1;
-        log_warn("worktree=%s stood on no branch; it does now: %s", work->id, ref);
+        log_warn("worktree=%s stood on no branch of its own; it does now: %s", work->id, ref);
     }
     return 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "agent/worktree_parts.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #define STALE_LOCK_S     600
 #define GITDIR_MAX_BYTES 8192
 #define GITDIR_PREFIX    "gitdir: "
+#define LINKS_MAX_DEPTH  16
 
 static bool is_directory(const char *path)
 {
@@ -33,11 +36,10 @@ static bool is_directory(const char *path)
 char *worktree_read_link(const char *path)
 {
     AUTO_BUF struct buf text = { 0 };
-    struct stat info;
     const char *at;
 
     buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) < 0 || !S_ISREG(info.st_mode) || file_read(path, &text, NULL) < 0)
+    if (file_read_no_link(path, &text, NULL) < 0)
         return NULL;
     at = buf_text(&text);
     if (strncmp(at, GITDIR_PREFIX, strlen(GITDIR_PREFIX)) != 0)
@@ -74,12 +76,10 @@ static void mend_side_file(const struct worktree_work *work, const char *name, c
 {
     AUTO_FREE char *path = xasprintf("%s/%s", work->record.git_dir, name);
     AUTO_BUF struct buf text = { 0 };
-    struct stat info;
     struct err err = { 0 };
 
     buf_init(&text, GITDIR_MAX_BYTES);
-    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && file_read(path, &text, NULL) == 0 &&
-        strcmp(buf_text(&text), want) == 0)
+    if (file_read_no_link(path, &text, NULL) == 0 && strcmp(buf_text(&text), want) == 0)
         return;
     log_warn("worktree=%s: its %s was changed and is put right", work->id, name);
     if (file_remove_tree(path, &err) < 0 ||
@@ -87,11 +87,90 @@ static void mend_side_file(const struct worktree_work *work, const char *name, c
         log_warn("%s", err.message);
 }
 
+/* ---- links --------------------------------------------------------------------------------
+ */
+
+/* Nothing there is ever anything but a file or a directory, unless an agent made it: our git,
+ * which no fence holds, would write where a link points. */
+static void remove_links(int parent, const char *name, unsigned depth)
+{
+    struct stat info;
+    const struct dirent *entry;
+    DIR *directory;
+    int fd;
+
+    if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(info.st_mode))
+        return;
+    if (!S_ISDIR(info.st_mode) || depth > LINKS_MAX_DEPTH) {
+        log_warn("removed from what git keeps of a worktree: %s, no plain file", name);
+        unlinkat(parent, name, S_ISDIR(info.st_mode) ? AT_REMOVEDIR : 0);
+        return;
+    }
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    directory = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!directory) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((entry = readdir(directory)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_links(dirfd(directory), entry->d_name, depth + 1);
+    }
+    closedir(directory);
+}
+
+static void remove_links_to_objects(const char *repository)
+{
+    for (unsigned first = 0; first <= 0xff; first++) {
+        AUTO_FREE char *path = xasprintf("%s/objects/%02x", repository, first);
+        struct stat info;
+
+        if (lstat(path, &info) < 0 || S_ISDIR(info.st_mode))
+            continue;
+        log_warn("removed from a repository: %s, no directory", path);
+        unlink(path);
+    }
+}
+
+/* The fence lets an agent change these and nothing above them. */
+static void remove_all_links(const struct worktree_work *work)
+{
+    const char *repository = work->record.repository;
+    AUTO_FREE char *refs = xasprintf("%s/" WORKTREE_REFS, repository);
+    AUTO_FREE char *logs = xasprintf("%s/logs/" WORKTREE_REFS, repository);
+
+    remove_links(AT_FDCWD, work->record.git_dir, 0);
+    remove_links(AT_FDCWD, refs, 0);
+    remove_links(AT_FDCWD, logs, 0);
+    remove_links_to_objects(repository);
+}
+
+/* As open to others as the directory above it. */
+static void make_shared_directory(const char *repository, const char *above, const char *name)
+{
+    AUTO_FREE char *parent = xasprintf("%s/%s", repository, above);
+    AUTO_FREE char *path = xasprintf("%s/%s", parent, name);
+    struct stat info;
+
+    if (stat(parent, &info) == 0 && mkdir(path, 0700) == 0)
+        chmod(path, info.st_mode & 07777);
+}
+
+void worktree_make_ref_directories(const struct worktree_work *work)
+{
+    static const char *const above[] = { "refs/heads", "logs/refs/heads" };
+
+    for (size_t i = 0; i < ARRAY_LEN(above); i++)
+        make_shared_directory(work->record.repository, above[i], "threadkeeper");
+}
+
 bool worktree_is_whole(const struct worktree_work *work)
 {
     AUTO_FREE char *checkout = xasprintf("%s/.git\n", work->path);
     AUTO_FREE char *head = xasprintf("%s/HEAD", work->record.git_dir);
 
+    remove_all_links(work);
     if (!is_directory(work->path) || access(head, F_OK) < 0)
         return false;
     mend_link_file(work);

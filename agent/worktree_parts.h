@@ -16,6 +16,7 @@
 #include "agent/worktree_record.h"
 
 #define WORKTREE_BRANCH_PREFIX "threadkeeper/"
+#define WORKTREE_REFS          "refs/heads/threadkeeper"
 #define WORKTREE_REF_PREFIX    "refs/heads/" WORKTREE_BRANCH_PREFIX
 
 /* One that is locked and looked at. */
@@ -41,8 +42,13 @@ struct agent_git worktree_repository_git(const struct worktree_work *work);
 char *worktree_read_link(const char *path);
 
 /* True when both sides of a ready worktree are there and belong together; the agent's side,
- * `.git`, is put right first. */
+ * `.git`, is put right first, and links where git writes are removed. No agent may be at work
+ * in it. */
 bool worktree_is_whole(const struct worktree_work *work);
+
+/* Where the agent's own git may move branches: they are gone when git has packed all of them.
+ */
+void worktree_make_ref_directories(const struct worktree_work *work);
 
 /* Takes away locks that a killed git left behind long ago. */
 void worktree_remove_stale_locks(const struct worktree_work *work);

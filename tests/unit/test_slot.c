@@ -3,6 +3,7 @@
 
 #include "tests/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -185,6 +186,20 @@ static void what_a_run_left_or_changed_is_gone(void **state)
     }
 }
 
+static void nothing_in_the_permission_files_place_is_waited_for(void **state)
+{
+    struct agent_slot *slot = take("run-1", AGENT_MODE_ASK, NULL);
+    AUTO_FREE char *file = file_in(slot, "config/cli-config.json");
+
+    (void)state;
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    alarm(10); /* a hang is a failure */
+    agent_slot_release(slot, false);
+    alarm(0);
+    CHECK_INT(is_there(file), 0, "gone with the rest");
+}
+
 static void links_of_an_agent_are_removed_and_not_followed(void **state)
 {
     struct agent_slot *slot = take("run-1", AGENT_MODE_ASK, NULL);
@@ -266,6 +281,60 @@ static void kills_leave_slots_that_can_be_taken(void **state)
         CHECK_TEXT(agent_slot_dir(slot), first, "the same one, every time");
         agent_slot_release(slot, false);
     }
+}
+
+/* As an ordinary user, who cannot remove what is not theirs. */
+static int take_the_first(void)
+{
+    struct agent_slot_wanted want = wanted(AGENT_MODE_ASK, NULL);
+    struct agent_slot *slot = NULL;
+    int rc = 0;
+
+    if (setresuid(65534, 65534, 65534) < 0 || agent_slot_take(&want, &slot, NULL) < 0)
+        return 1;
+    rc = strcmp(strrchr(agent_slot_dir(slot), '/'), "/0") == 0 ? 0 : 2;
+    agent_slot_release(slot, false);
+    return rc;
+}
+
+static size_t count_entries(const char *path, const char *part)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while (directory && (entry = readdir(directory)) != NULL)
+        count += strstr(entry->d_name, part) != NULL;
+    if (directory)
+        closedir(directory);
+    return count;
+}
+
+static void what_cannot_be_removed_does_not_cost_the_slot(void **state)
+{
+    AUTO_FREE char *slots = xasprintf("%s/slots", state_dir);
+    AUTO_FREE char *dir = xasprintf("%s/0", slots);
+    AUTO_FREE char *foreign = xasprintf("%s/foreign", dir);
+    AUTO_FREE char *file = xasprintf("%s/file", foreign);
+    int status = -1;
+    pid_t pid;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* who else could make what they cannot remove? */
+    assert_int_equal(file_make_dirs(foreign, 0755, NULL), 0);
+    assert_int_equal(file_write(file, "x", 1, 0644, NULL), 0);
+    assert_int_equal(chown(dir, 65534, 65534) | chown(slots, 65534, 65534) |
+                         chown(state_dir, 65534, 65534),
+                     0);
+    pid = fork();
+    if (pid == 0)
+        _exit(take_the_first());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : 100, 0, "taken");
+    CHECK_INT(count_entries(slots, "0.bad-"), 1, "aside");
+    agent_slots_clear(state_dir);
+    CHECK_INT(count_entries(slots, "0.bad-"), 0, "removed when it can be");
 }
 
 static void what_cannot_be_written_says_so(void **state)
@@ -427,9 +496,11 @@ int main(void)
         WITH_STATE(a_reader_may_read_and_nothing_else),
         WITH_STATE(a_writer_may_work_but_read_no_secrets),
         WITH_STATE(what_a_run_left_or_changed_is_gone),
+        WITH_STATE(nothing_in_the_permission_files_place_is_waited_for),
         WITH_STATE(links_of_an_agent_are_removed_and_not_followed),
         WITH_STATE(a_slot_belongs_to_its_run_as_long_as_that_lives),
         WITH_STATE(kills_leave_slots_that_can_be_taken),
+        WITH_STATE(what_cannot_be_removed_does_not_cost_the_slot),
         WITH_STATE(what_cannot_be_written_says_so),
         WITH_STATE(the_slot_goes_before_our_own_environment),
         WITH_STATE(long_paths_are_noticed),

@@ -460,25 +460,67 @@ static void where_the_agent_went_gets_the_work(void **state)
 {
     struct lab *lab = *state;
     struct agent_worktree worktree = open_one(lab, ID);
+    AUTO_FREE char *first = NULL;
+    AUTO_FREE char *show = NULL;
     struct agent_worktree_kept kept;
 
     run(lab, "cd state/worktrees/" ID " && git checkout -q -b feature && echo f > f.txt");
     kept = commit(lab, ID);
-    CHECK_TEXT(kept.branch, "feature", "the branch that it made");
-    check_said(lab, "cd repository && git show feature:f.txt", "f", "there");
+    CHECK_INT(strncmp(kept.branch, "threadkeeper/" ID "-", 26), 0, kept.branch);
+    first = xasprintf("git -C repository show %s:f.txt", kept.branch);
+    check_said(lab, first, "f", "there, as the branch that it made is not ours");
     run(lab,
         "cd state/worktrees/" ID " && git checkout -q --detach && echo g > g.txt && git add "
         ". && git commit -qm own && echo h > h.txt");
     kept = commit(lab, ID);
     CHECK_INT(strncmp(kept.branch, "threadkeeper/" ID "-", 26), 0, kept.branch);
-    check_said(lab,
-               "cd repository && git show $(git branch --list 'threadkeeper/" ID
-               "-*' --format='%(refname)'):g.txt",
-               "g", "what stood on no branch stands on one");
+    show = xasprintf("git -C repository show %s:g.txt", kept.branch);
+    check_said(lab, show, "g", "what stood on no branch stands on one");
     agent_worktree_deinit(&worktree);
 }
 
 /* ---- sweeping ---- */
+
+/* It may write all of what git keeps of its worktree, and git of ours runs without a fence. */
+static void links_where_git_writes_are_not_followed(void **state)
+{
+    struct lab *lab = *state;
+    struct agent_worktree worktree = open_one(lab, ID);
+    struct agent_worktree_kept kept;
+
+    commit(lab, ID);
+    write_in(&worktree, "a.txt", "changed\n");
+    run(lab,
+        "echo precious > victim && mkdir dir && cd $HOME/repository/.git/worktrees/" ID
+        " && rm -r logs index && mkdir logs && ln -s $HOME/victim logs/HEAD && "
+        "ln -sf $HOME/made ORIG_HEAD && ln -s $HOME/fresh index && "
+        "ln -sf $HOME/victim $HOME/repository/.git/logs/refs/heads/threadkeeper/" ID
+        " && cd $HOME/repository/.git/objects && for i in 0 1 2 3 4 5 6 7 8 9 a b c d e f; "
+        "do for k in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do [ -d $i$k ] || ln -s $HOME/dir "
+        "$i$k; done; done");
+    kept = commit(lab, ID);
+    CHECK_INT(kept.has_committed, 1, "the change is kept");
+    check_said(lab, "cat victim && ls dir", "precious", "nothing was written through a link");
+    CHECK_INT(is_there(lab, "made") || is_there(lab, "fresh"), 0, "nor was anything made");
+    check_said(lab, "cd repository && git show threadkeeper/" ID ":a.txt", "changed",
+               "and it is on its branch");
+    agent_worktree_deinit(&worktree);
+}
+
+static void another_branch_is_not_moved_for_the_agent(void **state)
+{
+    struct lab *lab = *state;
+    struct agent_worktree worktree = open_one(lab, ID);
+    AUTO_FREE char *before = shell(lab, "git -C repository rev-parse main");
+    struct agent_worktree_kept kept;
+
+    write_in(&worktree, "a.txt", "by the agent\n");
+    run(lab, "echo ref: refs/heads/main > repository/.git/worktrees/" ID "/HEAD");
+    kept = commit(lab, ID);
+    CHECK_INT(strncmp(kept.branch, "threadkeeper/" ID "-", 26), 0, kept.branch);
+    check_said(lab, "git -C repository rev-parse main", before, "main is where it was");
+    agent_worktree_deinit(&worktree);
+}
 
 static void old_ones_go_and_their_work_stays(void **state)
 {
@@ -711,6 +753,8 @@ int main(void)
         WITH_LAB(what_an_agent_writes_is_not_run_and_not_believed),
         WITH_LAB(a_git_directory_of_the_agent_is_moved_aside),
         WITH_LAB(where_the_agent_went_gets_the_work),
+        WITH_LAB(links_where_git_writes_are_not_followed),
+        WITH_LAB(another_branch_is_not_moved_for_the_agent),
         WITH_LAB(old_ones_go_and_their_work_stays),
         WITH_LAB(what_cannot_be_committed_stays),
         WITH_LAB(one_that_is_in_use_is_left_alone),
