@@ -54,8 +54,11 @@ void turn_ask_busy(struct turn *turn, struct turn_progress *progress)
     eventfd_write(turn->cancel_fd, 1);
 }
 
-/* What is left of a run that an earlier process was ending when it died; what this one ended
- * has left its mark. */
+/*
+ * What is left of a run that an earlier process was ending when it died; what this one ended
+ * has left its mark, and so has what the earlier one ended, as a rule. Without a mark it may
+ * have died by itself: where it may write, nothing is done twice unasked.
+ */
 static bool was_killed_before(const struct turn *turn, const struct turn_progress *progress,
                               enum agent_outcome outcome)
 {
@@ -63,8 +66,10 @@ static bool was_killed_before(const struct turn *turn, const struct turn_progres
 
     if (!progress->is_taken_up || poll(&cancel, 1, 0) > 0)
         return false;
-    return outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT ||
-           outcome == AGENT_CANCELLED;
+    if (outcome == AGENT_CANCELLED)
+        return true;
+    return agent_run_mode(progress->run) != AGENT_MODE_WRITE &&
+           (outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT);
 }
 
 enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *progress)

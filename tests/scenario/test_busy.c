@@ -1,5 +1,6 @@
 /* What a newer message does while its conversation is being answered: agent.busy. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -244,6 +245,40 @@ static void a_killed_daemon_interrupts_again(void **state)
     end_turn(h, thread);
 }
 
+static void kill_runs(struct harness *h)
+{
+    pid_t pids[64];
+    size_t count = harness_find_runs(h, pids, ARRAY_LEN(pids));
+
+    for (size_t i = 0; i < count && i < ARRAY_LEN(pids); i++)
+        kill(pids[i], SIGKILL);
+}
+
+/* It died by itself, whoever waits behind it: where it may write nobody does it again unasked.
+ */
+static void in_write_mode_a_run_that_died_is_not_steered(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+    const char *text;
+
+    harness_set(h, "agent", "mode: write");
+    thread = begin_turn(h, "queue", "@threadkeeper first words");
+    lab_say(h, ALICE, DEV, thread, "second words");
+    lab_wait_acked(h);
+    daemon_kill(h);
+    kill_runs(h);
+    check_nothing_left(h);
+    open_gate(h);
+    harness_set(h, "agent", "busy: steer");
+    daemon_start(h);
+    text = lab_wait_reply(h, DEV, thread, "The answer above is incomplete.");
+    CHECK_INT(strstr(text, SEAM) == NULL, 1, "it failed, and says so");
+    text = lab_wait_reply(h, DEV, thread, "Now you ask: \"second words\"");
+    CHECK_INT(strstr(text, "first words") == NULL, 1, "nor does the next one do it");
+    end_turn(h, thread);
+}
+
 static void a_stop_wins_over_a_newer_message(void **state)
 {
     struct harness *h = *state;
@@ -307,6 +342,7 @@ SCENARIO_MAIN(SCENARIO(a_queued_message_waits_for_its_own_answer),
               SCENARIO(a_killed_daemon_steers_again),
               SCENARIO(a_killed_daemon_goes_on_with_a_steered_run),
               SCENARIO(a_killed_daemon_interrupts_again),
+              SCENARIO(in_write_mode_a_run_that_died_is_not_steered),
               SCENARIO(a_stop_wins_over_a_newer_message),
               SCENARIO(the_mode_changes_with_a_reload),
               SCENARIO(a_flat_answer_is_steered_in_the_same_message))
