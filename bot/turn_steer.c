@@ -95,7 +95,8 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\n\r")] == '\0';
 }
 
-/* Where the newer messages came in; a code block that was cut off ends before it. */
+/* Where the newer messages came in; a code block that was cut off ends before it. `more` is 0
+ * when they were taken back or refused: then only a new paragraph begins. */
 static void append_seam(struct turn *turn, size_t more)
 {
     const struct surface_ops *ops = turn->surface->ops;
@@ -110,8 +111,10 @@ static void append_seam(struct turn *turn, size_t more)
     buf_init(&reopen, SEAM_BYTES);
     slack_split_advance(&end, answer, strlen(answer));
     slack_split_close(&end, &seam, &reopen);
-    buf_printf(&seam, "\n\n_Your newer message%s taken in from here._\n\n",
-               more == 1 ? " is" : "s are");
+    buf_append_text(&seam, "\n\n");
+    if (more)
+        buf_printf(&seam, "_Your newer message%s taken in from here._\n\n",
+                   more == 1 ? " is" : "s are");
     ops->append(turn->surface, buf_text(&seam), seam.len);
 }
 
