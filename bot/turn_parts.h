@@ -132,7 +132,7 @@ enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *pr
 
 /*
  * The run has ended for newer messages: they join the batch and another one goes on in the same
- * answer: 0. 1: a stop was quicker, and nothing has changed. -1: nothing runs.
+ * answer: 0. 1: a stop was quicker, and they end with the turn. -1: nothing runs.
  */
 int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *err);
 

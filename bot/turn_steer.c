@@ -184,13 +184,13 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     bool was_taken_up = progress->is_taken_up;
     int rc;
 
-    if (dispatch_is_stopped(turn->dispatch, turn->batch))
-        return 1;
+    /* Whatever happens next, they are messages of this turn. */
     if (more && turn->on_more)
         turn->on_more(turn->context, turn->batch);
-    turn_note_run(turn, progress);
-    turn_charge_usage(turn, progress); /* nothing of this run is left to count it again */
     note_ids(turn, progress);
+    if (dispatch_is_stopped(turn->dispatch, turn->batch))
+        return 1;
+    turn_note_run(turn, progress);
     append_seam(turn, turn->batch->count - before);
     note_shown(turn, progress);
     log_info("run=%s is followed by another: newer messages=%zu", progress->run_id,
@@ -203,6 +203,8 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     progress->is_taken_up = false;
     progress->is_follower = true;
     rc = turn_start_agent(turn, progress, err);
+    /* The ledger names the next run, so no other process counts this one again. */
+    turn_charge_usage(turn, progress);
     drop_old_run(turn, ended);
     if (was_taken_up) /* the daemon that had its slot is gone */
         agent_slots_clear(turn->config->state_dir);
