@@ -116,7 +116,7 @@ void turn_note_branch_told(struct turn *turn, struct turn_progress *progress);
 int64_t turn_tick(struct turn *turn, int64_t now_ms);
 
 /*
- * The run has ended. True: it failed by something that passes, before anything was shown, and
+ * The run has ended. True: it failed by something that passes, before it showed anything, and
  * runs again (or the daemon stops, and leaves it). False: that was it.
  */
 bool turn_try_again(struct turn *turn, struct turn_progress *progress);
