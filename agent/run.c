@@ -189,6 +189,11 @@ const char *agent_run_id(const struct agent_run *run)
     return run->id;
 }
 
+enum agent_mode agent_run_mode(const struct agent_run *run)
+{
+    return run->mode;
+}
+
 const char *agent_run_chat_id(const struct agent_run *run)
 {
     return agent_stream_summary(run->stream)->chat_id;

@@ -166,6 +166,9 @@ const struct agent_result *agent_run_result(const struct agent_run *run);
 
 const char *agent_run_id(const struct agent_run *run);
 
+/* The mode that it was started in, perhaps by an earlier process. */
+enum agent_mode agent_run_mode(const struct agent_run *run);
+
 /* The agent's own chat, "" as long as it has not told which. Borrowed. */
 const char *agent_run_chat_id(const struct agent_run *run);
 

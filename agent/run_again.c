@@ -50,13 +50,14 @@ bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms)
     return false;
 }
 
-/* What the failed attempt left; the prompt and the inbox stay. */
+/* What the failed attempt left; the prompt and the inbox stay, and the outbox: what a run
+ * before this one made may lie in it. */
 static int clean_directory(const struct agent_run *run, struct err *err)
 {
     static const char *const names[] = { AGENT_FILE_OUTPUT,  AGENT_FILE_ERRORS,
                                          AGENT_FILE_EXIT,    EXIT_RESERVE,
                                          AGENT_FILE_VERDICT, AGENT_FILE_LAUNCH_ERROR,
-                                         RUN_DIR_OUTBOX,     RUN_DIR_TMP };
+                                         RUN_DIR_TMP };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         AUTO_FREE char *path = xasprintf("%s/%s", run->dir, names[i]);

@@ -123,7 +123,9 @@ static enum turn_outcome end_not_started(struct turn *turn, struct turn_progress
         return TURN_LEFT;
     log_err("turn not started, channel=%s ts=%s: %s", turn_first_entry(turn)->channel,
             turn_first_entry(turn)->ts, err->message);
-    return turn_end_failed(turn, progress, sentence, false);
+    if (progress->is_follower) /* what was done before the newer messages came */
+        turn_keep_work(turn, progress);
+    return turn_end_failed(turn, progress, sentence, progress->shown.len > 0);
 }
 
 static void end_agent(const struct turn *turn, struct turn_progress *progress, bool is_left)

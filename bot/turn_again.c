@@ -1,6 +1,7 @@
 #include "bot/turn_parts.h"
 
 #include <poll.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -33,14 +34,20 @@ static void wait_for_better_times(struct turn *turn, struct turn_progress *progr
     }
 }
 
+/* Beyond what earlier runs of the turn had said. What the guard holds back does not stand in
+ * the answer, but was told by the run, which is not repeated then. */
+static bool has_shown(const struct turn *turn, const struct turn_progress *progress)
+{
+    return strlen(turn->surface->ops->answer(turn->surface)) > progress->shown.len;
+}
+
 bool turn_try_again(struct turn *turn, struct turn_progress *progress)
 {
     const struct agent_result *result = agent_run_result(progress->run);
     struct err err = { 0 };
     int64_t wait_ms = 0;
 
-    if (*turn->surface->ops->answer(turn->surface) ||
-        !agent_run_may_repeat(progress->run, &wait_ms))
+    if (has_shown(turn, progress) || !agent_run_may_repeat(progress->run, &wait_ms))
         return false;
     log_warn("run=%s ended: %s, trying again in %lld ms: %s", progress->run_id,
              agent_outcome_name(result->outcome), (long long)wait_ms, result->cause);

@@ -257,14 +257,20 @@ enum turn_outcome turn_end_kept(struct turn *turn, struct turn_progress *progres
     return TURN_ANSWERED;
 }
 
-/* Whoever reads it again, the agent among them, shall know that there was more to say. */
-enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+/* Whoever reads it again, the agent among them, shall know that there was more to say. Only of
+ * a closed answer: until then the guard may hold some of it back. Caller frees. */
+static char *print_interrupted(const struct turn *turn)
 {
     const char *answer = turn->surface->ops->answer(turn->surface);
-    AUTO_FREE char *remembered =
-        xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
-                  is_wordless(answer) ? "" : "\n\n");
+
+    return xasprintf("%s%s(Interrupted by a newer message.)", is_wordless(answer) ? "" : answer,
+                     is_wordless(answer) ? "" : "\n\n");
+}
+
+enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *progress)
+{
     AUTO_FREE char *last_lines = NULL;
+    AUTO_FREE char *remembered = NULL;
 
     turn_note_run(turn, progress);
     turn_keep_work(turn, progress);
@@ -274,6 +280,7 @@ enum turn_outcome turn_end_interrupted(struct turn *turn, struct turn_progress *
     last_lines = turn_files_join(&progress->files, "_Interrupted by your newer message._");
     if (close_answer(turn, last_lines) < 0)
         return TURN_LEFT;
+    remembered = print_interrupted(turn);
     remember(turn, progress, remembered, LEDGER_CANCELLED);
     turn_charge_usage(turn, progress);
     metric_add(turn->metrics->interrupted, 1);

@@ -116,7 +116,7 @@ void turn_note_branch_told(struct turn *turn, struct turn_progress *progress);
 int64_t turn_tick(struct turn *turn, int64_t now_ms);
 
 /*
- * The run has ended. True: it failed by something that passes, before anything was shown, and
+ * The run has ended. True: it failed by something that passes, before it showed anything, and
  * runs again (or the daemon stops, and leaves it). False: that was it.
  */
 bool turn_try_again(struct turn *turn, struct turn_progress *progress);
@@ -132,7 +132,7 @@ enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *pr
 
 /*
  * The run has ended for newer messages: they join the batch and another one goes on in the same
- * answer: 0. 1: a stop was quicker, and nothing has changed. -1: nothing runs.
+ * answer: 0. 1: a stop was quicker, and they end with the turn. -1: nothing runs.
  */
 int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *err);
 

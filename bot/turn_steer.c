@@ -54,8 +54,11 @@ void turn_ask_busy(struct turn *turn, struct turn_progress *progress)
     eventfd_write(turn->cancel_fd, 1);
 }
 
-/* What is left of a run that an earlier process was ending when it died; what this one ended
- * has left its mark. */
+/*
+ * What is left of a run that an earlier process was ending when it died; what this one ended
+ * has left its mark, and so has what the earlier one ended, as a rule. Without a mark it may
+ * have died by itself: where it may write, nothing is done twice unasked.
+ */
 static bool was_killed_before(const struct turn *turn, const struct turn_progress *progress,
                               enum agent_outcome outcome)
 {
@@ -63,8 +66,10 @@ static bool was_killed_before(const struct turn *turn, const struct turn_progres
 
     if (!progress->is_taken_up || poll(&cancel, 1, 0) > 0)
         return false;
-    return outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT ||
-           outcome == AGENT_CANCELLED;
+    if (outcome == AGENT_CANCELLED)
+        return true;
+    return agent_run_mode(progress->run) != AGENT_MODE_WRITE &&
+           (outcome == AGENT_LOST || outcome == AGENT_CRASHED || outcome == AGENT_NO_RESULT);
 }
 
 enum dispatch_busy turn_busy_verdict(struct turn *turn, struct turn_progress *progress)
@@ -90,7 +95,8 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\n\r")] == '\0';
 }
 
-/* Where the newer messages came in; a code block that was cut off ends before it. */
+/* Where the newer messages came in; a code block that was cut off ends before it. `more` is 0
+ * when they were taken back or refused: then only a new paragraph begins. */
 static void append_seam(struct turn *turn, size_t more)
 {
     const struct surface_ops *ops = turn->surface->ops;
@@ -105,8 +111,10 @@ static void append_seam(struct turn *turn, size_t more)
     buf_init(&reopen, SEAM_BYTES);
     slack_split_advance(&end, answer, strlen(answer));
     slack_split_close(&end, &seam, &reopen);
-    buf_printf(&seam, "\n\n_Your newer message%s taken in from here._\n\n",
-               more == 1 ? " is" : "s are");
+    buf_append_text(&seam, "\n\n");
+    if (more)
+        buf_printf(&seam, "_Your newer message%s taken in from here._\n\n",
+                   more == 1 ? " is" : "s are");
     ops->append(turn->surface, buf_text(&seam), seam.len);
 }
 
@@ -176,13 +184,13 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     bool was_taken_up = progress->is_taken_up;
     int rc;
 
-    if (dispatch_is_stopped(turn->dispatch, turn->batch))
-        return 1;
+    /* Whatever happens next, they are messages of this turn. */
     if (more && turn->on_more)
         turn->on_more(turn->context, turn->batch);
-    turn_note_run(turn, progress);
-    turn_charge_usage(turn, progress); /* nothing of this run is left to count it again */
     note_ids(turn, progress);
+    if (dispatch_is_stopped(turn->dispatch, turn->batch))
+        return 1;
+    turn_note_run(turn, progress);
     append_seam(turn, turn->batch->count - before);
     note_shown(turn, progress);
     log_info("run=%s is followed by another: newer messages=%zu", progress->run_id,
@@ -195,6 +203,8 @@ int turn_steer(struct turn *turn, struct turn_progress *progress, struct err *er
     progress->is_taken_up = false;
     progress->is_follower = true;
     rc = turn_start_agent(turn, progress, err);
+    /* The ledger names the next run, so no other process counts this one again. */
+    turn_charge_usage(turn, progress);
     drop_old_run(turn, ended);
     if (was_taken_up) /* the daemon that had its slot is gone */
         agent_slots_clear(turn->config->state_dir);

@@ -93,17 +93,18 @@ static void refuse_guest(struct worker *worker, const struct ledger_entry *entry
         log_err("ledger not updated: %s", err.message);
 }
 
-/* Takes what guests said out of the batch; in a shared conversation others may stand in it. */
+/* Takes what guests said out of the batch, beginning with its entry `begin`; in a shared
+ * conversation others may stand in it. */
 static void refuse_guests(struct worker *worker, const struct config *config,
-                          struct dispatch_batch *batch)
+                          struct dispatch_batch *batch, size_t begin)
 {
     char user[SLACK_ID_MAX_BYTES] = ""; /* whose entry was looked at last */
     bool is_guest = false;
-    size_t kept = 0;
+    size_t kept = begin;
 
     if (config->access.allow_guests)
         return;
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = begin; i < batch->count; i++) {
         struct ledger_entry *entry = batch->entries[i];
         bool is_same = strcmp(user, entry->user) == 0;
 
@@ -128,14 +129,7 @@ static void refuse_guests(struct worker *worker, const struct config *config,
     dispatch_note_batch(worker->app->dispatch, batch);
 }
 
-/* Newer messages have joined a turn that runs. */
-static void take_more(void *context, struct dispatch_batch *batch)
-{
-    struct reply_owner *owner = context;
-
-    refuse_guests(owner->worker, owner->config, batch);
-    note_ids(owner, batch);
-}
+static void take_more(void *context, struct dispatch_batch *batch);
 
 static struct surface *make_surface(struct worker *worker, const struct config *config,
                                     const struct ledger_entry *entry, struct reply_owner *owner)
@@ -191,13 +185,13 @@ static struct turn make_turn(struct worker *worker, const struct config *config,
     };
 }
 
-/* Moves what `user` said from one batch into another. */
-static void move_entries(struct dispatch_batch *from, struct dispatch_batch *to,
+/* Moves what `user` said from one batch, beginning with its entry `begin`, into another. */
+static void move_entries(struct dispatch_batch *from, size_t begin, struct dispatch_batch *to,
                          const char *user)
 {
-    size_t kept = 0;
+    size_t kept = begin;
 
-    for (size_t i = 0; i < from->count; i++) {
+    for (size_t i = begin; i < from->count; i++) {
         struct ledger_entry *entry = from->entries[i];
 
         if (strcmp(entry->user, user) == 0)
@@ -233,24 +227,23 @@ static void refuse(struct worker *worker, const struct config *config,
     turn.surface->ops->free(turn.surface);
 }
 
-/* Takes what people said whose tokens of the day are used up out of the batch; in a shared
- * conversation others may stand in it. A run that was begun goes on. */
+/* Takes what people said whose tokens of the day are used up out of the batch, beginning with
+ * its entry `begin`; in a shared conversation others may stand in it. */
 static void refuse_spenders(struct worker *worker, const struct config *config,
-                            struct dispatch_batch *batch)
+                            struct dispatch_batch *batch, size_t begin)
 {
     struct ledger_entry *entries[DISPATCH_BATCH_MAX];
     struct dispatch_batch refused = { .conversation = batch->conversation, .entries = entries };
 
-    for (size_t i = 0; i < batch->count;) {
+    for (size_t i = begin; i < batch->count;) {
         const char *user = batch->entries[i]->user;
         AUTO_BUF struct buf sentence = { 0 };
         struct err err = { 0 };
         int rc;
 
         buf_init(&sentence, SENTENCE_MAX_BYTES);
-        rc = *batch->entries[0]->run_id ? 0
-                                        : spending_refuses(worker->app->memory, config, user,
-                                                           clock_wall_s(), &sentence, &err);
+        rc = spending_refuses(worker->app->memory, config, user, clock_wall_s(), &sentence,
+                              &err);
         if (rc < 0)
             log_warn("what user=%s has used today is not known, going on: %s", user,
                      err.message);
@@ -259,12 +252,22 @@ static void refuse_spenders(struct worker *worker, const struct config *config,
             continue;
         }
         refused.count = 0;
-        move_entries(batch, &refused, user);
+        move_entries(batch, begin, &refused, user);
         dispatch_note_batch(worker->app->dispatch, batch);
         refuse(worker, config, &refused, buf_text(&sentence));
         for (size_t at = 0; at < refused.count; at++)
             ledger_entry_free(refused.entries[at]);
     }
+}
+
+/* Newer messages have joined a turn that runs; what it answers already stays in it. */
+static void take_more(void *context, struct dispatch_batch *batch)
+{
+    struct reply_owner *owner = context;
+
+    refuse_guests(owner->worker, owner->config, batch, owner->count);
+    refuse_spenders(owner->worker, owner->config, batch, owner->count);
+    note_ids(owner, batch);
 }
 
 /* The line that told the person's place makes way for the answer: it becomes its first message,
@@ -310,8 +313,9 @@ static void run_batch(struct worker *worker, struct dispatch_batch *batch)
     AUTO_FREE char *place =
         placard_take(app->placard, worker->web, batch->entries[0], batch->is_found);
 
-    refuse_guests(worker, config, batch);
-    refuse_spenders(worker, config, batch);
+    refuse_guests(worker, config, batch, 0);
+    if (batch->count && !*batch->entries[0]->run_id) /* a run that was begun goes on */
+        refuse_spenders(worker, config, batch, 0);
     if (place && (!batch->count || batch->entries[0]->id != first_id)) {
         placard_discard(worker->web, channel, thread, place);
         free(take_ptr(&place));

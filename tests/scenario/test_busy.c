@@ -1,7 +1,9 @@
 /* What a newer message does while its conversation is being answered: agent.busy. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "tests/scenario/scenario.h"
@@ -154,6 +156,34 @@ static void an_interrupted_answer_says_so_and_the_newer_message_is_answered(void
     end_turn(h, thread);
 }
 
+/* What the guard held back when the run was ended belongs to the answer, too. */
+static void an_interrupted_answer_is_remembered_to_its_last_word(void **state)
+{
+    static const char known[] = "gate is closed. 0123456789abcdef0123456789abcdef\n";
+    struct harness *h = *state;
+    AUTO_FREE char *path = xasprintf("%s/secrets.env", harness_dir(h));
+    AUTO_FREE char *option = xasprintf("secret_files: [%s]", path);
+    AUTO_BUF struct buf prompt = { 0 };
+    const char *thread;
+
+    assert_int_equal(file_write(path, known, strlen(known), 0600, NULL), 0);
+    harness_set(h, "guard", option);
+    harness_set(h, "agent", "busy: interrupt");
+    set_scenario(h, "gate");
+    daemon_start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper first words");
+    lab_wait_text(h, DEV, thread, "The");
+    lab_say(h, ALICE, DEV, thread, "second words");
+    CHECK_HOLDS(lab_wait_reply(h, DEV, thread, INTERRUPTED), SHOWN, "shown");
+    daemon_wait_log(h, REPLY_NOTED "2"); /* the next one speaks */
+    buf_init(&prompt, 1 << 20);
+    read_prompt(h, "second words", &prompt);
+    CHECK_HOLDS(buf_text(&prompt), SHOWN, "and remembered");
+    open_gate(h);
+    lab_wait_reply(h, DEV, thread, "Now you ask: \"second words\"");
+    end_turn(h, thread);
+}
+
 /* In a shared conversation nobody ends another one's turn by talking. */
 static void only_who_asked_steers(void **state)
 {
@@ -244,6 +274,60 @@ static void a_killed_daemon_interrupts_again(void **state)
     end_turn(h, thread);
 }
 
+/* No run is to be had without a slot. */
+static void what_was_said_is_called_incomplete_when_no_run_follows(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *slots = xasprintf("%s/slots", harness_state_dir(h));
+    AUTO_FREE char *away = xasprintf("%s.away", slots);
+    const char *thread = begin_turn(h, "steer", "@threadkeeper first words");
+    const char *text;
+
+    assert_int_equal(rename(slots, away), 0);
+    assert_int_equal(file_write(slots, "", 0, 0600, NULL), 0);
+    lab_say(h, ALICE, DEV, thread, "second words");
+    text = lab_wait_reply(h, DEV, thread, "could not start");
+    CHECK_HOLDS(text, "The answer above is incomplete.", "people have read it");
+    lab_wait_idle(h, DEV, thread);
+    CHECK_INT(unlink(slots), 0, "a file");
+    CHECK_INT(rename(away, slots), 0, "back");
+    end_turn(h, thread);
+}
+
+static void kill_runs(struct harness *h)
+{
+    pid_t pids[64];
+    size_t count = harness_find_runs(h, pids, ARRAY_LEN(pids));
+
+    for (size_t i = 0; i < count && i < ARRAY_LEN(pids); i++)
+        kill(pids[i], SIGKILL);
+}
+
+/* It died by itself, whoever waits behind it: where it may write nobody does it again unasked.
+ */
+static void in_write_mode_a_run_that_died_is_not_steered(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+    const char *text;
+
+    harness_set(h, "agent", "mode: write");
+    thread = begin_turn(h, "queue", "@threadkeeper first words");
+    lab_say(h, ALICE, DEV, thread, "second words");
+    lab_wait_acked(h);
+    daemon_kill(h);
+    kill_runs(h);
+    check_nothing_left(h);
+    open_gate(h);
+    harness_set(h, "agent", "busy: steer");
+    daemon_start(h);
+    text = lab_wait_reply(h, DEV, thread, "The answer above is incomplete.");
+    CHECK_INT(strstr(text, SEAM) == NULL, 1, "it failed, and says so");
+    text = lab_wait_reply(h, DEV, thread, "Now you ask: \"second words\"");
+    CHECK_INT(strstr(text, "first words") == NULL, 1, "nor does the next one do it");
+    end_turn(h, thread);
+}
+
 static void a_stop_wins_over_a_newer_message(void **state)
 {
     struct harness *h = *state;
@@ -302,11 +386,14 @@ SCENARIO_MAIN(SCENARIO(a_queued_message_waits_for_its_own_answer),
               SCENARIO(several_quick_messages_steer_once),
               SCENARIO(in_write_mode_the_steered_run_is_told_of_changed_files),
               SCENARIO(an_interrupted_answer_says_so_and_the_newer_message_is_answered),
+              SCENARIO(an_interrupted_answer_is_remembered_to_its_last_word),
               SCENARIO(only_who_asked_steers),
               SCENARIO(what_others_say_waits_in_a_shared_conversation),
               SCENARIO(a_killed_daemon_steers_again),
               SCENARIO(a_killed_daemon_goes_on_with_a_steered_run),
               SCENARIO(a_killed_daemon_interrupts_again),
+              SCENARIO(what_was_said_is_called_incomplete_when_no_run_follows),
+              SCENARIO(in_write_mode_a_run_that_died_is_not_steered),
               SCENARIO(a_stop_wins_over_a_newer_message),
               SCENARIO(the_mode_changes_with_a_reload),
               SCENARIO(a_flat_answer_is_steered_in_the_same_message))

@@ -180,6 +180,36 @@ static void the_running_turn_is_finished_and_admins_are_exempt(void **state)
     check_no_violations(h);
 }
 
+/* What would have been refused does not slip in behind what was let in. */
+static void a_newer_message_is_refused_like_any_other(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+    const char *text;
+
+    wait_for_midnight_to_pass();
+    set_scenario(h, "gate");
+    harness_set(h, "agent", "spending: { user_day_tokens: 1000 }");
+    harness_set(h, "agent", "busy: steer");
+    start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
+    lab_wait_text(h, DEV, thread, "The gate is closed.");
+    set_scenario(h, "ok");
+    ask(h, ALICE, ALICE_DM, "two"); /* the day is used up by this one */
+    wait_usage(h, ALICE, ALICE_DM, "so new questions are refused");
+    set_scenario(h, "gate");
+    lab_say(h, ALICE, DEV, thread, "three");
+    lab_wait_reply(h, DEV, thread, "Sorry, you have used");
+    open_gate(h);
+    text = lab_wait_reply(h, DEV, thread, "Now you ask: \"one\"");
+    CHECK_INT(strstr(text, "taken in from here") == NULL, 1, "nothing was taken in");
+    lab_wait_idle(h, DEV, thread);
+    CHECK_INT(lab_count_replies(h, DEV, thread), 2, "an answer and a refusal");
+    daemon_wait_metric(h, "spending_refused_total", 1);
+    check_nothing_left(h);
+    check_no_violations(h);
+}
+
 static void kept_answers_cost_nothing(void **state)
 {
     static const char head[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -208,4 +238,5 @@ static void kept_answers_cost_nothing(void **state)
 SCENARIO_MAIN(SCENARIO(usage_shows_the_last_answer_and_the_day),
               SCENARIO(who_has_used_up_the_day_is_refused_and_nobody_else),
               SCENARIO(the_running_turn_is_finished_and_admins_are_exempt),
+              SCENARIO(a_newer_message_is_refused_like_any_other),
               SCENARIO(kept_answers_cost_nothing))

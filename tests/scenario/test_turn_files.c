@@ -422,6 +422,25 @@ static void files_outlive_a_newer_message(void **state)
     check_no_violations(h);
 }
 
+static void files_outlive_a_failure_that_passes(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+
+    harness_set(h, "agent", "busy: steer");
+    begin(h, "files write=first.txt:first hang=1");
+    thread = say_with(h, DEV, "@threadkeeper look", text_file("a.txt", "text/plain", "one"));
+    lab_wait_text(h, DEV, thread, "1.txt 3 bytes 'one' named; that is all.");
+    set_scenario(h, "race times=2");
+    lab_say(h, ALICE, DEV, thread, "and quickly");
+    lab_wait_reply(h, DEV, thread, "Now it works.");
+    lab_wait_idle(h, DEV, thread);
+    daemon_wait_metric(h, "agent_repeats_total", 2);
+    CHECK_INT((int)count_shared(h, DEV, "first.txt"), 1, "of the run that was ended");
+    wait_no_runs(h);
+    check_no_violations(h);
+}
+
 static void only_so_many_files_leave(void **state)
 {
     struct harness *h = *state;
@@ -591,7 +610,9 @@ SCENARIO_MAIN(SCENARIO(what_people_send_is_there_when_the_agent_starts),
               SCENARIO(a_stop_while_files_are_fetched_stops),
               SCENARIO(what_the_agent_leaves_is_sent_with_its_answer),
               SCENARIO(only_files_of_its_own_leave), SCENARIO(only_so_many_files_leave),
-              SCENARIO(files_outlive_a_newer_message), SCENARIO(files_can_be_switched_off),
+              SCENARIO(files_outlive_a_newer_message),
+              SCENARIO(files_outlive_a_failure_that_passes),
+              SCENARIO(files_can_be_switched_off),
               SCENARIO(trouble_on_the_way_out_is_tried_again_or_told),
               SCENARIO(a_file_that_holds_a_secret_is_kept_back),
               SCENARIO(a_failed_answer_brings_its_files_and_a_stopped_one_does_not),
