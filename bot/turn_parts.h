@@ -56,6 +56,7 @@ struct turn_progress {
     char *branch_note; /* where the work is, for who does not know yet; else NULL */
     struct buf denied; /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
+    size_t denied_before, done_before; /* of these, what earlier runs of this turn had */
     struct buf shown;        /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
     bool is_interrupted;     /* ... and the turn ends with it */
