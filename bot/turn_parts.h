@@ -37,8 +37,9 @@
 /* The agent's own chat (agent.resume). */
 struct turn_chat {
     bool is_used;
-    bool is_new;  /* it knows nothing: memory tells */
-    bool is_lost; /* another one had to be begun, for the agent no longer had it */
+    bool is_new;       /* it knows nothing: memory tells */
+    bool is_lost;      /* another one had to be begun, for the agent no longer had it */
+    bool was_replaced; /* the agent refused one in this turn */
     struct chat_record record;
 };
 
@@ -57,7 +58,7 @@ struct turn_progress {
     struct buf denied; /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
     size_t denied_before, done_before; /* of these, what earlier runs of this turn had */
-    struct buf shown;        /* what earlier runs of this turn have said */
+    struct buf shown;                  /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
     bool is_interrupted;     /* ... and the turn ends with it */
     bool is_taken_up;        /* the run is one of an earlier process */
