@@ -108,7 +108,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
 /*
  * turn_worktree.c: the conversation's own checkout, where it has one (agent.worktree). What was
  * done in it is committed to its branch when a run has ended, before the person reads the
- * answer; what fails there is logged and stays in the checkout.
+ * answer; what fails there is logged and stays in the checkout. RUN_DIR/worktree tells which
+ * checkout that is, whatever the configuration says by then.
  */
 int turn_open_worktree(struct turn *turn, struct turn_progress *progress, struct err *err);
 void turn_keep_work(struct turn *turn, struct turn_progress *progress);
