@@ -11,7 +11,7 @@
  *
  * What is found `making` or `removing` was cut short: nobody works in it, what was worked on is
  * committed, so it is removed and made anew. A conversation finds its worktree again by <id>,
- * which is made of its key and its workspace; nothing else remembers it.
+ * which is made of its key and its workspace; only a run that goes on remembers it beside that.
  *
  * Nothing is destroyed that is not on a branch: each turn's changes are committed when it ends,
  * and whatever is left when a worktree is removed. Files that .gitignore names are not kept.

@@ -163,21 +163,6 @@ static void end_thinking(struct activity *activity, int64_t now_ms)
     activity->thinking = 0;
 }
 
-static void begin_tool(struct activity *activity, const struct agent_event *event,
-                       int64_t now_ms)
-{
-    struct activity_tool *tool = &activity->tools[activity->tools_count];
-
-    if (activity->tools_count == ACTIVITY_TOOLS_MAX)
-        return;
-    activity->tools_count++;
-    *tool = (struct activity_tool){ .number = ++activity->last_number, .since_ms = now_ms };
-    snprintf(tool->id, sizeof(tool->id), "%s", event->tool_id ? event->tool_id : "");
-    memcpy(tool->title, event->text,
-           utf8_cut(event->text, event->text_len, sizeof(tool->title) - 1));
-    show_step(activity, tool->number, tool->title, 0, SURFACE_STEP_RUNNING);
-}
-
 /* By its id; where the agent gives none the one that has the same title, else the oldest. */
 static struct activity_tool *find_tool(struct activity *activity,
                                        const struct agent_event *event)
@@ -193,6 +178,27 @@ static struct activity_tool *find_tool(struct activity *activity,
             return tool;
     }
     return has_id ? NULL : found;
+}
+
+/* Some agents tell a tool again when it has ended. */
+static bool is_running(struct activity *activity, const struct agent_event *event)
+{
+    return event->tool_id && *event->tool_id && find_tool(activity, event);
+}
+
+static void begin_tool(struct activity *activity, const struct agent_event *event,
+                       int64_t now_ms)
+{
+    struct activity_tool *tool = &activity->tools[activity->tools_count];
+
+    if (activity->tools_count == ACTIVITY_TOOLS_MAX || is_running(activity, event))
+        return;
+    activity->tools_count++;
+    *tool = (struct activity_tool){ .number = ++activity->last_number, .since_ms = now_ms };
+    snprintf(tool->id, sizeof(tool->id), "%s", event->tool_id ? event->tool_id : "");
+    memcpy(tool->title, event->text,
+           utf8_cut(event->text, event->text_len, sizeof(tool->title) - 1));
+    show_step(activity, tool->number, tool->title, 0, SURFACE_STEP_RUNNING);
 }
 
 static void end_tool(struct activity *activity, const struct agent_event *event, int64_t now_ms)

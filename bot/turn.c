@@ -75,6 +75,8 @@ static bool follow_run(struct turn *turn, struct turn_progress *progress)
 {
     int64_t due_ms = 0;
 
+    progress->denied_before = progress->denied.len;
+    progress->done_before = progress->done.len;
     activity_begin(&progress->activity, turn->surface, clock_now_ms());
     for (;;) {
         struct agent_event event = { 0 };

@@ -41,6 +41,14 @@ static bool has_shown(const struct turn *turn, const struct turn_progress *progr
     return strlen(turn->surface->ops->answer(turn->surface)) > progress->shown.len;
 }
 
+/* What it had begun has ended with it, and what it was refused may be allowed now. */
+static void forget_attempt(struct turn_progress *progress)
+{
+    activity_end(&progress->activity, false, clock_now_ms());
+    buf_truncate(&progress->denied, progress->denied_before);
+    buf_truncate(&progress->done, progress->done_before);
+}
+
 bool turn_try_again(struct turn *turn, struct turn_progress *progress)
 {
     const struct agent_result *result = agent_run_result(progress->run);
@@ -51,6 +59,7 @@ bool turn_try_again(struct turn *turn, struct turn_progress *progress)
         return false;
     log_warn("run=%s ended: %s, trying again in %lld ms: %s", progress->run_id,
              agent_outcome_name(result->outcome), (long long)wait_ms, result->cause);
+    forget_attempt(progress);
     wait_for_better_times(turn, progress, wait_ms);
     if (turn_is_stopping(turn))
         return true; /* the next daemon tells it */
@@ -60,6 +69,7 @@ bool turn_try_again(struct turn *turn, struct turn_progress *progress)
         log_warn("run=%s not tried again: %s", progress->run_id, err.message);
         return false;
     }
+    activity_begin(&progress->activity, turn->surface, clock_now_ms());
     metric_add(turn->metrics->repeated, 1);
     return true;
 }

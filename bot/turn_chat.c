@@ -233,6 +233,16 @@ static bool is_passing(enum agent_outcome outcome)
     return false;
 }
 
+/* cursor-agent takes the id of a new chat as often as it likes; others refuse one that a failed
+ * run has used. */
+static bool is_spent(const struct turn *turn, const struct turn_chat *chat)
+{
+    enum agent_dialect dialect = (enum agent_dialect)turn->config->agent.dialect;
+
+    return chat->is_new && dialect != AGENT_DIALECT_CURSOR &&
+           agent_chats_of(dialect) == AGENT_CHATS_CHOSEN;
+}
+
 void turn_chat_note_end(const struct turn *turn, struct turn_progress *progress)
 {
     struct turn_chat *chat = &progress->chat;
@@ -242,7 +252,7 @@ void turn_chat_note_end(const struct turn *turn, struct turn_progress *progress)
 
     if (!chat->is_used || outcome == AGENT_OK)
         return;
-    if (is_passing(outcome) && *chat->record.id) {
+    if (is_passing(outcome) && *chat->record.id && !is_spent(turn, chat)) {
         chat->record.run_id[0] = '\0';
         chat->record.person[0] = '\0'; /* perhaps it was told, perhaps not */
         rc = save(turn, chat, &err);
@@ -272,7 +282,7 @@ bool turn_chat_is_gone(const struct turn *turn, const struct turn_progress *prog
 {
     const struct turn_chat *chat = &progress->chat;
 
-    return chat->is_used && !chat->is_lost && !turn_is_stopping(turn) &&
+    return chat->is_used && !chat->was_replaced && !turn_is_stopping(turn) &&
            agent_run_result(progress->run)->outcome == AGENT_CHAT_GONE;
 }
 
@@ -286,7 +296,9 @@ int turn_chat_begin_anew(struct turn *turn, struct turn_progress *progress, stru
     log_info("run=%s does not find its chat, another begins: %s", run_id,
              agent_run_result(ended)->cause);
     turn_chat_note_end(turn, progress);
-    progress->chat.is_lost = true;
+    progress->chat.was_replaced = true;
+    if (!progress->chat.is_new) /* of a new one nothing is lost */
+        progress->chat.is_lost = true;
     progress->is_taken_up = false;
     progress->run = NULL;
     agent_run_free(ended, false);

@@ -349,6 +349,7 @@ static void begin_anew(const struct turn *turn, struct turn_progress *progress,
                        const char *run_dir)
 {
     AUTO_FREE char *inbox = xasprintf("%s/" RUN_DIR_INBOX, run_dir);
+    AUTO_FREE char *note = xasprintf("%s/files.note", run_dir);
     AUTO_FREE char *carried = take_ptr(&progress->files.carried);
     AUTO_FREE char *from =
         carried ? xasprintf("%s/%s/" RUN_DIR_OUTBOX, turn->runs_dir, carried) : NULL;
@@ -356,6 +357,8 @@ static void begin_anew(const struct turn *turn, struct turn_progress *progress,
 
     if (file_remove_tree(inbox, &err) < 0)
         log_warn("run=%s: %s", progress->run_id, err.message);
+    if (unlink(note) < 0 && errno != ENOENT)
+        log_warn("run=%s: the note of its files is out of date", progress->run_id);
     turn_files_deinit(&progress->files);
     progress->files.outbox = xasprintf("%s/" RUN_DIR_OUTBOX, run_dir);
     if (!from)
@@ -398,6 +401,8 @@ int turn_files_fetch(struct turn *turn, struct turn_progress *progress)
     }
     progress->files.not_come =
         turn_files_line_end(&inbox.line, "What you sent did not all reach me");
+    if (turn_is_stopping(turn)) /* the next process fetches them */
+        return -1;
     keep_note(&inbox, run_dir);
-    return turn_is_stopping(turn) ? -1 : 0;
+    return 0;
 }

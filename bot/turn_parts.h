@@ -37,8 +37,9 @@
 /* The agent's own chat (agent.resume). */
 struct turn_chat {
     bool is_used;
-    bool is_new;  /* it knows nothing: memory tells */
-    bool is_lost; /* another one had to be begun, for the agent no longer had it */
+    bool is_new;       /* it knows nothing: memory tells */
+    bool is_lost;      /* another one had to be begun, for the agent no longer had it */
+    bool was_replaced; /* the agent refused one in this turn */
     struct chat_record record;
 };
 
@@ -56,7 +57,8 @@ struct turn_progress {
     char *branch_note; /* where the work is, for who does not know yet; else NULL */
     struct buf denied; /* what the agent was not allowed to do */
     struct buf done; /* what the agent did, in the words of its tools; while steering matters */
-    struct buf shown;        /* what earlier runs of this turn have said */
+    size_t denied_before, done_before; /* of these, what earlier runs of this turn had */
+    struct buf shown;                  /* what earlier runs of this turn have said */
     enum dispatch_busy busy; /* why the run was ended here; DISPATCH_QUEUE: it was not */
     bool is_interrupted;     /* ... and the turn ends with it */
     bool is_taken_up;        /* the run is one of an earlier process */
@@ -106,7 +108,8 @@ int turn_start_agent(struct turn *turn, struct turn_progress *progress, struct e
 /*
  * turn_worktree.c: the conversation's own checkout, where it has one (agent.worktree). What was
  * done in it is committed to its branch when a run has ended, before the person reads the
- * answer; what fails there is logged and stays in the checkout.
+ * answer; what fails there is logged and stays in the checkout. RUN_DIR/worktree tells which
+ * checkout that is, whatever the configuration says by then.
  */
 int turn_open_worktree(struct turn *turn, struct turn_progress *progress, struct err *err);
 void turn_keep_work(struct turn *turn, struct turn_progress *progress);

@@ -173,7 +173,7 @@ static void build_prompt(const struct turn *turn, struct turn_progress *progress
     /* Its answer is not one to the question alone: what was said, what files hold or what the
      * chat knows counts. */
     if (progress->is_follower || progress->files.had_files || progress->chat.is_lost ||
-        turn_chat_told_seq(progress))
+        progress->chat.was_replaced || turn_chat_told_seq(progress))
         progress->question = (struct kept_question){ .id = "" };
     else
         kept_identify(turn->config, &prompt, settings->workspace, settings->model,

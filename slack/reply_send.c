@@ -357,6 +357,8 @@ static int append_to_stream(struct slack_reply *reply, struct chunk *chunk, stru
 {
     const char *text = buf_text(&chunk->bytes);
     struct slack_split split = reply->part.at_sent;
+    /* A card begins behind blanks that wait, as behind text that is sent. */
+    size_t until = reply->part.sent + chunk->piece;
     struct reply_task_batch batch;
     int rc = 0;
 
@@ -366,7 +368,7 @@ static int append_to_stream(struct slack_reply *reply, struct chunk *chunk, stru
         text = "";
     }
     slack_split_advance(&split, text, chunk->piece);
-    reply_pick_tasks(reply, reply->part.sent + chunk->piece, &split, &batch);
+    reply_pick_tasks(reply, until, &split, &batch);
     if (*text || batch.count)
         rc = slack_append_chunks(reply->web, reply->channel, reply->part.ts, text, batch.items,
                                  batch.count, err);

@@ -127,6 +127,17 @@ static int play_exhausted(const struct stage *stage)
     return personality()->refuse(REFUSAL_OVERLOAD);
 }
 
+/* Until somebody makes the file `file=` (default: `gate` beside it). */
+static void wait_at_gate(const struct stage *stage)
+{
+    AUTO_FREE char *otherwise =
+        xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
+    AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
+
+    while (access(path, F_OK) != 0)
+        emit_pause(10);
+}
+
 static int play_race(const struct stage *stage)
 {
     if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
@@ -143,8 +154,15 @@ static int play_race(const struct stage *stage)
 
 static int play_flaky(const struct stage *stage)
 {
-    if (scenario_count(stage->scenario) < number(stage, "times", 1))
+    if (scenario_count(stage->scenario) < number(stage, "times", 1)) {
+        if (number(stage, "tool", 0)) {
+            emit_opening();
+            emit_tool("call-a", "readToolCall", "{\"path\":\"/srv/qa/src/auth.c\"}", NULL);
+        }
         return personality()->refuse(REFUSAL_OVERLOAD);
+    }
+    if (number(stage, "gate", 0))
+        wait_at_gate(stage);
     emit_opening();
     emit_words("Now it works.", 0);
     emit_result();
@@ -227,17 +245,6 @@ static int play_slow(const struct stage *stage)
     answer_history(stage, 0);
     emit_result();
     return 0;
-}
-
-/* Until somebody makes the file `file=` (default: `gate` beside it). */
-static void wait_at_gate(const struct stage *stage)
-{
-    AUTO_FREE char *otherwise =
-        xasprintf("%s/gate", stage->scenario->directory[0] ? stage->scenario->directory : ".");
-    AUTO_FREE char *path = xstrdup(scenario_text(stage->scenario, "file", otherwise));
-
-    while (access(path, F_OK) != 0)
-        emit_pause(10);
 }
 
 static int play_gate(const struct stage *stage)

@@ -150,6 +150,23 @@ static void before_any_text_the_status_names_the_tools(void **state)
     check_no_violations(h);
 }
 
+/* What the failed attempt had begun is not what the next one does. */
+static void an_attempt_that_is_made_again_begins_with_nothing(void **state)
+{
+    struct harness *h = *state;
+    const char *thread;
+
+    set_scenario(h, "flaky tool=1 gate=1");
+    daemon_start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper look into it");
+    daemon_wait_metric(h, "agent_repeats_total", 1);
+    wait_status(h, thread, "is thinking");
+    open_gate(h);
+    lab_wait_reply(h, DEV, thread, "Now it works.");
+    lab_wait_idle(h, DEV, thread);
+    check_no_violations(h);
+}
+
 static void where_slack_takes_no_cards_the_status_line_does(void **state)
 {
     struct harness *h = *state;
@@ -242,6 +259,7 @@ static void what_takes_long_says_how_long(void **state)
 SCENARIO_MAIN(SCENARIO(tools_are_cards_in_a_stream),
               SCENARIO(a_stopped_run_leaves_no_card_and_no_status),
               SCENARIO(before_any_text_the_status_names_the_tools),
+              SCENARIO(an_attempt_that_is_made_again_begins_with_nothing),
               SCENARIO(where_slack_takes_no_cards_the_status_line_does),
               SCENARIO(an_edited_answer_ends_with_what_is_being_done),
               SCENARIO(a_posted_answer_has_the_status_line_until_it_comes),

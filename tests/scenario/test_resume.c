@@ -364,6 +364,48 @@ static void each_agent_goes_on_in_its_chat(void **state)
     check_no_violations(h);
 }
 
+/* It refuses the id of the first attempt: nothing is lost with a chat that held nothing. */
+static void a_first_turn_that_is_tried_again_has_lost_nothing(void **state)
+{
+    static const struct agent claude = { "claude", "ANTHROPIC_API_KEY", "CLAUDE_CONFIG_DIR" };
+    struct harness *h = *state;
+    const char *thread;
+    const char *reply;
+
+    choose_agent(h, &claude);
+    set_resume(h);
+    set_scenario(h, "flaky tool=1");
+    daemon_start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
+    reply = lab_wait_reply(h, DEV, thread, "Now it works.");
+    lab_wait_idle(h, DEV, thread);
+    CHECK_HOLDS(daemon_log(h), "does not find its chat", "the id was refused");
+    CHECK_INT(strstr(reply, LOST) == NULL, 1, "no loss");
+    set_scenario(h, "ok");
+    check_resumed(ask(h, thread, "two"), "hold 1 question: (1) \"one\"", "and it goes on");
+    check_no_violations(h);
+}
+
+/* The chat of a first turn that failed is not asked for again. */
+static void a_first_turn_that_failed_is_followed_by_another_chat(void **state)
+{
+    static const struct agent claude = { "claude", "ANTHROPIC_API_KEY", "CLAUDE_CONFIG_DIR" };
+    struct harness *h = *state;
+    const char *thread;
+
+    choose_agent(h, &claude);
+    set_resume(h);
+    set_scenario(h, "limit init=1");
+    daemon_start(h);
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper one");
+    lab_wait_reply(h, DEV, thread, "usage limit");
+    lab_wait_idle(h, DEV, thread);
+    set_scenario(h, "ok");
+    CHECK_HOLDS(ask(h, thread, "two"), "Now you ask: \"two\"", "answered");
+    CHECK_INT(strstr(daemon_log(h), "does not find its chat") == NULL, 1, "at once");
+    check_no_violations(h);
+}
+
 SCENARIO_MAIN(SCENARIO(a_chat_is_gone_on_in), SCENARIO(a_chat_that_is_gone_is_no_silent_blank),
               SCENARIO(what_is_forgotten_takes_the_chat_along),
               SCENARIO(a_conversation_begun_anew_is_another_chat),
@@ -372,4 +414,6 @@ SCENARIO_MAIN(SCENARIO(a_chat_is_gone_on_in), SCENARIO(a_chat_that_is_gone_is_no
               SCENARIO(after_a_stop_memory_tells), SCENARIO(another_model_is_another_chat),
               SCENARIO(a_daemon_killed_before_the_agent_began_leaves_no_doubt),
               SCENARIO(a_run_taken_up_by_the_next_daemon_keeps_its_chat),
-              SCENARIO(each_agent_goes_on_in_its_chat))
+              SCENARIO(each_agent_goes_on_in_its_chat),
+              SCENARIO(a_first_turn_that_is_tried_again_has_lost_nothing),
+              SCENARIO(a_first_turn_that_failed_is_followed_by_another_chat))

@@ -325,6 +325,29 @@ static void a_daemon_that_dies_while_it_fetches_fetches_again(void **state)
     check_no_violations(h);
 }
 
+/* It leaves what it does not finish to the next one, and tells nobody of it. */
+static void a_daemon_that_stops_while_it_fetches_tells_nothing(void **state)
+{
+    struct harness *h = *state;
+    int64_t mark = lab_mark(h);
+    const char *reply;
+
+    begin(h, "files");
+    json_decref(lab_command(h, "fault",
+                            json_pack("{s:s, s:s, s:i, s:i}", "method", "files.download",
+                                      "kind", "slow_ms", "ms", 60000, "count", 1)));
+    say_with(h, ALICE_DM, "look", text_file("f.txt", "text/plain", "content"));
+    json_decref(lab_wait_log(h, mark, "files.download", NULL, NULL));
+    CHECK_INT(daemon_stop(h), 0, "stopped");
+    daemon_start(h);
+    lab_wait_reply(h, ALICE_DM, NULL, "1.txt 7 bytes 'content' named; that is all.");
+    lab_wait_idle(h, ALICE_DM, NULL);
+    wait_no_runs(h);
+    reply = lab_wait_reply(h, ALICE_DM, NULL, "that is all."); /* with what stands under it */
+    CHECK_INT(strstr(reply, "did not all reach me") == NULL, 1, "it did reach us");
+    check_no_violations(h);
+}
+
 static void a_stop_while_files_are_fetched_stops(void **state)
 {
     struct harness *h = *state;
@@ -607,6 +630,7 @@ SCENARIO_MAIN(SCENARIO(what_people_send_is_there_when_the_agent_starts),
               SCENARIO(trouble_on_the_way_in_is_tried_again_or_told),
               SCENARIO(files_of_other_organisations_are_asked_for),
               SCENARIO(a_daemon_that_dies_while_it_fetches_fetches_again),
+              SCENARIO(a_daemon_that_stops_while_it_fetches_tells_nothing),
               SCENARIO(a_stop_while_files_are_fetched_stops),
               SCENARIO(what_the_agent_leaves_is_sent_with_its_answer),
               SCENARIO(only_files_of_its_own_leave), SCENARIO(only_so_many_files_leave),

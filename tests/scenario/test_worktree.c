@@ -137,6 +137,32 @@ static void after_a_kill_the_thread_finds_its_checkout(void **state)
     check_no_violations(h);
 }
 
+/* The daemon that ends a run may be told something else than the one that began it. */
+static void work_is_kept_whatever_the_next_daemon_is_told(void **state)
+{
+    struct harness *h = *state;
+    AUTO_FREE char *scenario = xasprintf("write gate=%s/gate", harness_workspace(h));
+    AUTO_FREE char *branch = NULL;
+    AUTO_FREE char *show = NULL;
+    const char *thread;
+
+    use_double(h, scenario);
+    start(h, "unused");
+    thread = lab_say(h, ALICE, DEV, NULL, "@threadkeeper first");
+    daemon_wait_log(h, "started for user=" ALICE);
+    CHECK_INT(daemon_stop(h), 0, "stopped");
+    harness_set(h, "agent", "worktree: false");
+    harness_set(h, "agent", "mode: ask");
+    daemon_start(h);
+    open_gate(h);
+    branch = branch_in(h, lab_wait_reply(h, DEV, thread, "held \"original\n\" before."));
+    show = xasprintf("git show %s:note.txt", branch);
+    check_git(h, show, "first", "committed");
+    lab_wait_idle(h, DEV, thread);
+    check_nothing_left(h);
+    check_no_violations(h);
+}
+
 static void a_workspace_without_commits_is_told_and_checked(void **state)
 {
     struct harness *h = *state;
@@ -207,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(two_threads_write_at_once_and_neither_sees_the_other),
         SCENARIO(after_a_kill_the_thread_finds_its_checkout),
+        SCENARIO(work_is_kept_whatever_the_next_daemon_is_told),
         SCENARIO(a_workspace_without_commits_is_told_and_checked),
         SCENARIO(unused_ones_are_removed_and_their_work_stays),
     };

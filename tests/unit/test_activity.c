@@ -160,6 +160,20 @@ static void several_tools_are_told_apart_by_their_ids(void)
     buf_deinit(&f.board.seen);
 }
 
+static void a_tool_that_is_told_twice_is_one_step(void)
+{
+    struct fixture f;
+
+    set_up(&f);
+    buf_clear(&f.board.seen);
+    begin(&f, "Reading a.c", "a");
+    begin(&f, "Reading a.c", "a");
+    finish(&f, "Reading a.c", "a", AGENT_TOOL_OK);
+    check_seen(&f, "#1 ... Reading a.c|is reading a.c|#1 ok Reading a.c|is thinking...", "one");
+    CHECK_INT(f.activity.tools_count, 0, "none is left running");
+    buf_deinit(&f.board.seen);
+}
+
 static void what_failed_or_was_not_allowed_shows(void)
 {
     struct fixture f;
@@ -264,6 +278,7 @@ static void too_many_tools_and_endless_titles_do_no_harm(void)
 TEST_MAIN(TEST(times_are_short_and_rounded_to_what_changes_next),
           TEST(a_tool_is_named_and_its_time_shown_from_15_s_on),
           TEST(several_tools_are_told_apart_by_their_ids),
+          TEST(a_tool_that_is_told_twice_is_one_step),
           TEST(what_failed_or_was_not_allowed_shows), TEST(a_long_silence_is_a_thought),
           TEST(something_new_is_said_at_least_every_minute),
           TEST(too_many_tools_and_endless_titles_do_no_harm))

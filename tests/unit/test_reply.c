@@ -154,6 +154,29 @@ static void steps_are_cards_in_their_place_between_the_text(void **state)
     tear_down(&f);
 }
 
+static void a_card_begins_behind_blanks_that_wait(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, SLACK_REPLY_AUTO, "1.1");
+    say(&f, "Let me look at the file:");
+    run_for(&f, 3000);
+    say(&f, "\n\n");
+    step(&f, 1, "Reading a.c", SLACK_TASK_RUNNING);
+    slack_reply_set_status(f.reply, "is reading a.c", f.now_ms);
+    run_for(&f, 3000);
+    check_seen(&f, "(open)Let me look at the file:[t1 in_progress Reading a.c]", "at once");
+    step(&f, 1, "Reading a.c", SLACK_TASK_DONE);
+    say(&f, "It is fine.");
+    end(&f, "");
+    check_seen(&f,
+               "Let me look at the file:[t1 in_progress Reading a.c]\n\nIt is fine."
+               "[t1 complete Reading a.c]",
+               "the blanks come with what follows");
+    tear_down(&f);
+}
+
 static void titles_of_cards_can_neither_notify_nor_break_a_line(void **state)
 {
     struct fixture f;
@@ -1164,6 +1187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(steps_are_cards_in_their_place_between_the_text),
+        TEST(a_card_begins_behind_blanks_that_wait),
         TEST(titles_of_cards_can_neither_notify_nor_break_a_line),
         TEST(a_card_that_still_runs_ends_with_its_message),
         TEST(no_card_tears_a_code_fence_apart),
