@@ -170,19 +170,25 @@ static void guard_processes(struct filter *filter, const struct fence_seccomp_op
     refuse_one(filter, "prlimit64", EPERM, SCMP_CMP64(0, SCMP_CMP_NE, 0, 0));
 }
 
-/* Before its version 3 Landlock lets a file be cut short that may only be read, or not even
- * that; openat2() hides its flags from filters. */
+/*
+ * Before its version 3 Landlock lets a file be cut short that may only be read, or not even
+ * that: the access mode 3, which Linux has for ioctl() alone, asks it for no right at all.
+ * creat() opens to write, so Landlock is asked; openat2() hides its flags from filters.
+ */
 static void refuse_truncation(struct filter *filter)
 {
+    static const unsigned long long cuts[] = { O_RDONLY | O_TRUNC, O_ACCMODE | O_TRUNC };
     const unsigned long long mode_and_cut = O_ACCMODE | O_TRUNC;
 
     refuse(filter, "truncate", EPERM);
     refuse(filter, "truncate64", EPERM);
     refuse(filter, "openat2", ENOSYS);
-    refuse_one(filter, "open", EPERM,
-               SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, mode_and_cut, O_RDONLY | O_TRUNC));
-    refuse_one(filter, "openat", EPERM,
-               SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, mode_and_cut, O_RDONLY | O_TRUNC));
+    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+        refuse_one(filter, "open", EPERM,
+                   SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, mode_and_cut, cuts[i]));
+        refuse_one(filter, "openat", EPERM,
+                   SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, mode_and_cut, cuts[i]));
+    }
 }
 
 /* connect() is asked about; nothing else may carry an address to a TCP connection. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -234,6 +235,34 @@ static int cut_beyond(void)
     return truncate(path, 0) == 0 ? 0 : errno;
 }
 
+/* Neither to read nor to write, which asks Landlock for no right; by both system calls. */
+static int cut_beyond_by_mode_3(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+    int fd = open(path, O_ACCMODE | O_TRUNC);
+
+#ifdef SYS_open
+    if (fd < 0)
+        fd = (int)syscall(SYS_open, path, O_ACCMODE | O_TRUNC);
+#endif
+    return fd >= 0 ? 0 : errno;
+}
+
+static int create_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+
+    return creat(path, 0600) >= 0 ? 0 : errno;
+}
+
+static int openat2_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+    struct open_how how = { .flags = O_ACCMODE | O_TRUNC };
+
+    return syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)) >= 0 ? 0 : errno;
+}
+
 static int write_outbox(void)
 {
     return open_in(run_dir, "outbox/new", O_WRONLY | O_CREAT);
@@ -438,8 +467,13 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
     static const struct expectation cases[] = {
         { cut_beyond, "truncate()", 0, 0 },
         { cut_workspace, "open() to read, with O_TRUNC", 0, 0 },
+        { cut_beyond_by_mode_3, "open() for neither, with O_TRUNC", 0, 0 },
+        { create_beyond, "creat()", 0, 0 },
+        { openat2_beyond, "openat2()", 0, 0 },
     };
     struct inside inside = { .features = here() };
+    AUTO_FREE char *victim = at(beyond, "victim");
+    struct stat info;
 
     (void)state;
     skip_without(inside.features.landlock_abi > 2, "newer Landlock");
@@ -448,6 +482,7 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
             inside.body = cases[i].body;
             CHECK_INT(result_inside(&inside) != 0, 1, cases[i].name);
+            CHECK_INT(stat(victim, &info) == 0 && info.st_size > 0, 1, cases[i].name);
         }
     }
     inside.fence = AGENT_FENCE_OFF;
