@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
@@ -92,6 +93,7 @@ bool fence_net_is_metadata(const void *address, size_t len)
 /* One connect() of the run. */
 struct question {
     int listener;
+    struct fence_reach *reach; /* shared */
     uint64_t id;
     pid_t thread; /* who asks */
     int socket;   /* there */
@@ -159,6 +161,20 @@ static int read_address(struct question *question)
     return is_valid(question) ? 0 : EINTR;
 }
 
+/* How the kernel names an open file. */
+static bool name_of(int fd, char *name, size_t size)
+{
+    char path[64];
+    ssize_t len = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    len = readlink(path, name, size);
+    if (len < 0 || (size_t)len >= size)
+        return false;
+    name[len] = '\0';
+    return true;
+}
+
 /*
  * connect() to a path of theirs: through a descriptor of the socket's file, found from their
  * root and their working directory.
@@ -172,6 +188,7 @@ static int connect_path(const struct question *question, int fd)
                                   ? len
                                   : sizeof(question->address.local.sun_path));
     struct sockaddr_un address = { .sun_family = AF_UNIX };
+    char name[PATH_MAX];
     AUTO_FD int file = -1;
 
     snprintf(path, sizeof(path), "/proc/%d/%s/%.*s", (int)question->thread,
@@ -182,6 +199,8 @@ static int connect_path(const struct question *question, int fd)
         return errno;
     if (!is_valid(question))
         return EINTR;
+    if (!name_of(file, name, sizeof(name)) || !fence_reach_has_socket(question->reach, name))
+        return EACCES;
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
 }
@@ -200,7 +219,8 @@ static int connect_for(struct question *question)
     fd = borrow_socket(question);
     if (fd < 0)
         return errno;
-    if (fence_net_is_metadata(question->address.bytes, question->address_len))
+    if (fence_net_is_metadata(question->address.bytes, question->address_len) ||
+        fence_reach_is_denied(question->reach, question->address.bytes, question->address_len))
         return EACCES;
     if (question->address_len >= sizeof(sa_family_t)) {
         switch (question->address.any.sa_family) {
@@ -228,6 +248,7 @@ static void *run_question(void *context)
 
     answer(question, connect_for(question));
     close(question->listener);
+    fence_reach_release(question->reach);
     free(question);
     atomic_fetch_sub(&in_flight, 1);
     return NULL;
@@ -252,12 +273,14 @@ static bool start_thread(struct question *question)
     return rc == 0;
 }
 
-static void have_answered(int listener, const struct seccomp_notif *notice)
+static void have_answered(int listener, struct fence_reach *reach,
+                          const struct seccomp_notif *notice)
 {
     struct question *question = xcalloc(1, sizeof(*question));
 
     *question = (struct question){
         .listener = fcntl(listener, F_DUPFD_CLOEXEC, 0),
+        .reach = fence_reach_share(reach),
         .id = notice->id,
         .thread = (pid_t)notice->pid,
         .socket = (int)notice->data.args[0],
@@ -272,10 +295,11 @@ static void have_answered(int listener, const struct seccomp_notif *notice)
         answer(question, EAGAIN);
         close(question->listener);
     }
+    fence_reach_release(question->reach);
     free(question);
 }
 
-bool fence_net_serve(int listener)
+bool fence_net_serve(int listener, struct fence_reach *reach)
 {
     struct pollfd look = { .fd = listener, .events = POLLIN };
     union {
@@ -287,7 +311,7 @@ bool fence_net_serve(int listener)
         return !(look.revents & (POLLHUP | POLLERR | POLLNVAL));
     memset(&in, 0, sizeof(in));
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &in.notice) == 0)
-        have_answered(listener, &in.notice);
+        have_answered(listener, reach, &in.notice);
     return true;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "agent/fence.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -116,10 +117,12 @@ struct inside {
     enum agent_mode mode;
     bool as_nobody;
     int64_t max_processes;
+    char *read[2]; /* agent.fence_read */
+    char *denied[2];
     int (*body)(void); /* its result is the case's: 0 or an errno */
 };
 
-static struct agent_meta meta_of(const struct inside *inside, char **argv, char **hidden)
+static struct agent_meta meta_of(struct inside *inside, char **argv, char **hidden)
 {
     return (struct agent_meta){
         .dialect = (char *)"text",
@@ -128,7 +131,9 @@ static struct agent_meta meta_of(const struct inside *inside, char **argv, char 
         .max_output_bytes = 1 << 20,
         .fence = { .fence = inside->fence,
                    .mode = inside->mode,
+                   .read = inside->read,
                    .hidden = hidden,
+                   .denied = inside->denied,
                    .command_size = 1,
                    .max_processes = inside->max_processes },
     };
@@ -146,7 +151,7 @@ static _Noreturn void confine(struct fence *fence, int (*body)(void))
     _exit(body());
 }
 
-static _Noreturn void supervise(const struct inside *inside)
+static _Noreturn void supervise(struct inside *inside)
 {
     char *argv[] = { (char *)"/bin/true", NULL };
     char *hidden[] = { secrets, NULL };
@@ -177,7 +182,7 @@ static _Noreturn void supervise(const struct inside *inside)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-static int result_inside(const struct inside *inside)
+static int result_inside(struct inside *inside)
 {
     pid_t child = fork();
     int status = 0;
@@ -337,6 +342,52 @@ static int connect_unix(void)
     return 0;
 }
 
+/* A socket of somebody else's, where Landlock lets nobody look. */
+static int connect_beyond(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FD int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static int connect_beyond_by_link(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FREE char *link = at(run_dir, "tmp/link");
+    AUTO_FD int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    unlink(link);
+    if (symlink(path, link) != 0)
+        return EIO;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", link);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static in_port_t service_port; /* of a server on the loopback; in network order */
+
+static int connect_service(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = service_port,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    AUTO_FD int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static int connect_service_mapped(void)
+{
+    struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = service_port };
+    AUTO_FD int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &address.sin6_addr);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
 static int fork_in_own_group(void)
 {
     int end[2];
@@ -490,6 +541,64 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
     CHECK_INT(result_inside(&inside), 0, "without a fence it is");
 }
 
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (bind(server, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(server, 8) != 0)
+        fail_msg("listen at %s: %d", path, errno);
+    open_up(path, 0666);
+    return server;
+}
+
+static void sockets_of_others_are_out_of_reach(void **state)
+{
+    struct inside inside = { .features = here(), .mode = AGENT_MODE_WRITE };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FD int server = listen_at(path);
+
+    (void)state;
+    (void)server;
+    skip_without(inside.features.has_connect_watch, "watch over connect()");
+    inside.body = connect_beyond;
+    CHECK_INT(result_inside(&inside), EACCES, "a socket beyond");
+    inside.read[0] = beyond;
+    CHECK_INT(result_inside(&inside), 0, "agent.fence_read names its directory");
+    inside.read[0] = NULL;
+    inside.body = connect_beyond_by_link;
+    CHECK_INT(result_inside(&inside), EACCES, "a link of its own that leads there");
+    inside.body = connect_unix;
+    CHECK_INT(result_inside(&inside), 0, "a socket of its own");
+}
+
+static void our_own_services_are_out_of_reach(void **state)
+{
+    struct inside inside = { .features = here(), .mode = AGENT_MODE_WRITE };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+    AUTO_FD int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FREE char *denied = NULL;
+
+    (void)state;
+    skip_without(inside.features.has_connect_watch, "watch over connect()");
+    if (bind(server, (struct sockaddr *)&address, len) != 0 || listen(server, 8) != 0 ||
+        getsockname(server, (struct sockaddr *)&address, &len) != 0)
+        fail_msg("listen: %d", errno);
+    service_port = address.sin_port;
+    inside.body = connect_service;
+    CHECK_INT(result_inside(&inside), 0, "a service of somebody's");
+    denied = xasprintf("127.0.0.1:%d", (int)ntohs(service_port));
+    inside.denied[0] = denied;
+    CHECK_INT(result_inside(&inside), EACCES, "a service of ours");
+    inside.body = connect_service_mapped;
+    if (result_inside(&inside) != EAFNOSUPPORT) /* a host without IPv6 */
+        CHECK_INT(result_inside(&inside), EACCES, "written as IPv6");
+}
+
 static void without_a_fence_only_the_basics_hold(void **state)
 {
     struct inside inside = { .features = here(), .fence = AGENT_FENCE_OFF };
@@ -635,6 +744,8 @@ int main(void)
         CASE(so_it_is_on_older_kernels),
         CASE(so_it_is_for_an_ordinary_user),
         CASE(nothing_is_cut_short_where_landlock_does_not_see_it),
+        CASE(sockets_of_others_are_out_of_reach),
+        CASE(our_own_services_are_out_of_reach),
         CASE(without_a_fence_only_the_basics_hold),
         CASE(processes_are_counted_where_no_group_does),
         CASE(on_refuses_to_run_without_what_is_essential),
