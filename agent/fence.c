@@ -115,6 +115,7 @@ static int make_filter(struct fence *fence, struct err *err)
     struct fence_seccomp_options options = {
         .landlock_abi = fence->features.landlock_abi,
         .watches_connect = fence->features.has_connect_watch,
+        .changes_nothing = fence->meta->fence.mode != AGENT_MODE_WRITE,
         .guarded = guarded,
     };
 

@@ -23,6 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/fence_net_parts.h"
 #include "base/alloc.h"
 
 #define STACK_BYTES       ((size_t)256 * 1024)
@@ -90,25 +91,7 @@ bool fence_net_is_metadata(const void *address, size_t len)
     return false;
 }
 
-/* One connect() of the run. */
-struct question {
-    int listener;
-    struct fence_reach *reach; /* shared */
-    uint64_t id;
-    pid_t thread; /* who asks */
-    int socket;   /* there */
-    uint64_t address_at;
-    size_t address_len;
-    union {
-        struct sockaddr any;
-        struct sockaddr_un local;
-        struct sockaddr_storage storage;
-        unsigned char bytes[sizeof(struct sockaddr_storage)];
-    } address;
-};
-
-/* Whether the process that asked still waits: only then what was read of it was its own. */
-static bool is_valid(const struct question *question)
+bool fence_net_is_valid(const struct question *question)
 {
     return ioctl(question->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &question->id) == 0;
 }
@@ -120,8 +103,7 @@ static void answer(const struct question *question, int errnum)
     ioctl(question->listener, SECCOMP_IOCTL_NOTIF_SEND, &response); /* gone: nobody waits */
 }
 
-/* A pidfd names a process; who asks may be another of its threads. */
-static pid_t process_of(pid_t thread)
+pid_t fence_net_process(const struct question *question)
 {
     char path[64];
     char text[STATUS_MAX_BYTES];
@@ -129,7 +111,7 @@ static pid_t process_of(pid_t thread)
     AUTO_FD int fd = -1;
     ssize_t got = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)question->thread);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
     text[got > 0 ? got : 0] = '\0';
@@ -137,32 +119,29 @@ static pid_t process_of(pid_t thread)
     return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : -1;
 }
 
-/* A duplicate of its socket, or -1 with errno. */
-static int borrow_socket(const struct question *question)
+int fence_net_borrow(const struct question *question, int fd)
 {
-    AUTO_FD int process = (int)syscall(SYS_pidfd_open, process_of(question->thread), 0U);
+    AUTO_FD int process = (int)syscall(SYS_pidfd_open, fence_net_process(question), 0U);
 
-    if (process < 0 || !is_valid(question))
+    if (process < 0 || !fence_net_is_valid(question))
         return -1;
-    return (int)syscall(SYS_pidfd_getfd, process, question->socket, 0U);
+    return (int)syscall(SYS_pidfd_getfd, process, fd, 0U);
 }
 
 static int read_address(struct question *question)
 {
     struct iovec here = { question->address.bytes, question->address_len };
-    struct iovec there = {
-        (void *)(uintptr_t)question->address_at, /* NOLINT(performance-no-int-to-ptr): theirs */
-        question->address_len
-    };
+    struct iovec there = { (void *)(uintptr_t)question
+                               ->arguments[1], /* NOLINT(performance-no-int-to-ptr): theirs */
+                           question->address_len };
     ssize_t got = process_vm_readv(question->thread, &here, 1, &there, 1, 0);
 
     if (got != (ssize_t)question->address_len)
         return got < 0 && errno != EFAULT ? errno : EFAULT;
-    return is_valid(question) ? 0 : EINTR;
+    return fence_net_is_valid(question) ? 0 : EINTR;
 }
 
-/* How the kernel names an open file. */
-static bool name_of(int fd, char *name, size_t size)
+bool fence_net_name(int fd, char *name, size_t size)
 {
     char path[64];
     ssize_t len = 0;
@@ -197,9 +176,10 @@ static int connect_path(const struct question *question, int fd)
     file = open(path, O_PATH | O_CLOEXEC);
     if (file < 0)
         return errno;
-    if (!is_valid(question))
+    if (!fence_net_is_valid(question))
         return EINTR;
-    if (!name_of(file, name, sizeof(name)) || !fence_reach_has_socket(question->reach, name))
+    if (!fence_net_name(file, name, sizeof(name)) ||
+        !fence_reach_has_socket(question->reach, name))
         return EACCES;
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
@@ -216,7 +196,7 @@ static int connect_for(struct question *question)
     errnum = read_address(question);
     if (errnum != 0)
         return errnum;
-    fd = borrow_socket(question);
+    fd = fence_net_borrow(question, (int)question->arguments[0]);
     if (fd < 0)
         return errno;
     if (fence_net_is_metadata(question->address.bytes, question->address_len) ||
@@ -246,7 +226,8 @@ static void *run_question(void *context)
 {
     struct question *question = context;
 
-    answer(question, connect_for(question));
+    answer(question, question->number == SYS_connect ? connect_for(question)
+                                                     : fence_mode_answer(question));
     close(question->listener);
     fence_reach_release(question->reach);
     free(question);
@@ -283,10 +264,10 @@ static void have_answered(int listener, struct fence_reach *reach,
         .reach = fence_reach_share(reach),
         .id = notice->id,
         .thread = (pid_t)notice->pid,
-        .socket = (int)notice->data.args[0],
-        .address_at = notice->data.args[1],
+        .number = notice->data.nr,
         .address_len = (size_t)(uint32_t)notice->data.args[2],
     };
+    memcpy(question->arguments, notice->data.args, sizeof(question->arguments));
     if (question->listener >= 0 && atomic_fetch_add(&in_flight, 1) < FENCE_NET_MAX &&
         start_thread(question))
         return;

@@ -15,6 +15,10 @@
  * which here is not the agent. A unix socket with a path connects with the path resolved from
  * the agent's root and working directory; its other side sees the supervisor's pid.
  *
+ * chmod(), fchmod(), fchmodat() and utimensat() are asked about as well, for Landlock knows no
+ * rights for them: they are made from here on what the run may change, and refused with EPERM
+ * elsewhere (fence_mode.c).
+ *
  * Each question is answered on a thread of its own, for a connect() may take minutes; past
  * FENCE_NET_MAX at once the answer is EAGAIN. A signal that the agent handles waits for the end
  * of a blocking connect(); one that kills it does not.

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/fence_landlock.h"
@@ -388,6 +389,68 @@ static int connect_service_mapped(void)
     return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
 }
 
+static int chmod_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "mine");
+
+    return chmod(path, 0) == 0 ? 0 : errno;
+}
+
+/* Through a descriptor that may only read. */
+static int chmod_readable(void)
+{
+    AUTO_FREE char *path = at(workspace, "mine");
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fchmod(fd, 0640) == 0 ? 0 : errno;
+}
+
+static int change_own(void)
+{
+    const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+    AUTO_FREE char *tmp = at(run_dir, "tmp");
+    AUTO_FREE char *path = at(tmp, "own");
+    AUTO_FREE char *link = NULL;
+    AUTO_FD int directory = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct stat info;
+
+    if (fd < 0 || chmod(path, 0601) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0601)
+        return 1;
+    if (fchmod(fd, 0602) != 0 || stat(path, &info) != 0 || (info.st_mode & 07777) != 0602)
+        return 2;
+    if (fchmodat(directory, "own", 0603, 0) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0603)
+        return 3;
+    link = xasprintf("/proc/self/fd/%d", fd);
+    if (chmod(link, 0604) != 0 || stat(path, &info) != 0 || (info.st_mode & 07777) != 0604)
+        return 4;
+    if (chdir(tmp) != 0 || chmod("own", 0600) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0600)
+        return 5;
+    if (utimensat(AT_FDCWD, path, times, 0) != 0 || stat(path, &info) != 0 ||
+        info.st_mtim.tv_sec != 2000)
+        return 6;
+    if (futimens(fd, NULL) != 0 || stat(path, &info) != 0 || info.st_mtim.tv_sec == 2000)
+        return 7;
+    if (symlink("nowhere", "link") != 0 ||
+        utimensat(AT_FDCWD, "link", times, AT_SYMLINK_NOFOLLOW) != 0 ||
+        lstat("link", &info) != 0 || info.st_mtim.tv_sec != 2000)
+        return 8;
+    unlink("link");
+    return chmod("missing", 0600) == 0 ? 0 : errno == ENOENT ? 0 : 9;
+}
+
+static int pretend(void)
+{
+    AUTO_FREE char *path = at(beyond, "mine");
+
+    if (chown(path, 1, 1) != 0 || setxattr(path, "user.x", "y", 1, 0) != 0)
+        return errno;
+    return syscall(452 /* fchmodat2 */, AT_FDCWD, path, 0, 0) == 0 ? 0 : errno;
+}
+
 static int fork_in_own_group(void)
 {
     int end[2];
@@ -539,6 +602,43 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
     inside.fence = AGENT_FENCE_OFF;
     inside.body = cut_workspace;
     CHECK_INT(result_inside(&inside), 0, "without a fence it is");
+}
+
+static void modes_of_what_it_may_not_change_stay(void **state)
+{
+    struct inside inside = { .features = here() };
+    AUTO_FREE char *victim = at(beyond, "mine");
+    struct stat before, after;
+
+    (void)state;
+    make_file(beyond, "mine", "of the user that we are");
+    make_file(workspace, "mine", "of the user that we are");
+    assert_int_equal(stat(victim, &before), 0);
+    for (int is_watched = inside.features.has_connect_watch; is_watched >= 0; is_watched--) {
+        inside.features.has_connect_watch = is_watched;
+        inside.mode = AGENT_MODE_ASK;
+        inside.body = chmod_beyond;
+        CHECK_INT(result_inside(&inside), is_watched ? EPERM : 0, "chmod() beyond");
+        inside.body = chmod_readable;
+        CHECK_INT(result_inside(&inside), is_watched ? EPERM : 0, "what it may read");
+        inside.body = pretend;
+        CHECK_INT(result_inside(&inside), ENOSYS, "the others");
+        inside.mode = AGENT_MODE_WRITE;
+        inside.body = chmod_readable;
+        CHECK_INT(result_inside(&inside), 0, "of its workspace, in mode write");
+        if (is_watched) {
+            inside.body = change_own;
+            CHECK_INT(result_inside(&inside), 0, "of its own, in mode write");
+            inside.mode = AGENT_MODE_ASK;
+            CHECK_INT(result_inside(&inside), 0, "of its own, in mode ask");
+            inside.mode = AGENT_MODE_WRITE;
+            inside.body = chmod_beyond;
+            CHECK_INT(result_inside(&inside), EPERM, "beyond, in mode write");
+        }
+    }
+    assert_int_equal(stat(victim, &after), 0);
+    CHECK_INT(after.st_mode, before.st_mode, "as it was");
+    CHECK_INT(after.st_uid, before.st_uid, "whose it was");
 }
 
 static int listen_at(const char *path)
@@ -746,6 +846,7 @@ int main(void)
         CASE(nothing_is_cut_short_where_landlock_does_not_see_it),
         CASE(sockets_of_others_are_out_of_reach),
         CASE(our_own_services_are_out_of_reach),
+        CASE(modes_of_what_it_may_not_change_stay),
         CASE(without_a_fence_only_the_basics_hold),
         CASE(processes_are_counted_where_no_group_does),
         CASE(on_refuses_to_run_without_what_is_essential),
