@@ -131,9 +131,11 @@ int fence_net_borrow(const struct question *question, int fd)
 static int read_address(struct question *question)
 {
     struct iovec here = { question->address.bytes, question->address_len };
-    struct iovec there = { (void *)(uintptr_t)question
-                               ->arguments[1], /* NOLINT(performance-no-int-to-ptr): theirs */
-                           question->address_len };
+    uint64_t at = question->arguments[1];
+    struct iovec there = {
+        (void *)(uintptr_t)at, /* NOLINT(performance-no-int-to-ptr): theirs */
+        question->address_len
+    };
     ssize_t got = process_vm_readv(question->thread, &here, 1, &there, 1, 0);
 
     if (got != (ssize_t)question->address_len)

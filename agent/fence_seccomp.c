@@ -70,7 +70,7 @@ static const char *const pretended[] = {
 };
 /* Asked about, where somebody can be asked. */
 static const char *const attributes[] = { "chmod", "fchmod", "fchmodat", "utimensat" };
-#define MODE_ATTRIBUTES 3 /* those of them that nobody's program depends on the result of */
+#define MODE_ATTRIBUTES 3 /* the first of them; behind these come the times */
 
 /* Calls that a libseccomp may be too old to know; one number on all architectures. */
 static const struct {
