@@ -15,6 +15,7 @@
 #include "agent/fence_landlock.h"
 #include "agent/fence_limits.h"
 #include "agent/fence_net.h"
+#include "agent/fence_reach.h"
 #include "agent/fence_rules.h"
 #include "agent/fence_seccomp.h"
 #include "agent/meta.h"
@@ -37,6 +38,7 @@ struct fence {
     struct fence_filter filter;
     int channel[2]; /* to the child, for the listener */
     int listener;
+    struct fence_reach *reach; /* what is asked by the listener is judged by it */
     struct fence_group group;
     int64_t kept_bytes; /* in the slot and the chats before this run */
 };
@@ -113,6 +115,7 @@ static int make_filter(struct fence *fence, struct err *err)
     struct fence_seccomp_options options = {
         .landlock_abi = fence->features.landlock_abi,
         .watches_connect = fence->features.has_connect_watch,
+        .changes_nothing = fence->meta->fence.mode != AGENT_MODE_WRITE,
         .guarded = guarded,
     };
 
@@ -125,12 +128,15 @@ static int make_filter(struct fence *fence, struct err *err)
 
 static int make_ruleset(struct fence *fence, struct err *err)
 {
+    bool has_landlock = fence->features.landlock_abi > 0;
     struct fence_rules rules;
 
     fence_rules_init(&rules, fence->meta, fence->run_dir);
-    fence->ruleset = fence_landlock_new(fence->features.landlock_abi, &rules, err);
+    fence->reach = fence_reach_new(&rules, fence->meta->fence.denied);
+    if (has_landlock)
+        fence->ruleset = fence_landlock_new(fence->features.landlock_abi, &rules, err);
     fence_rules_deinit(&rules);
-    return fence->ruleset < 0 ? -1 : 0;
+    return has_landlock && fence->ruleset < 0 ? -1 : 0;
 }
 
 static void make_group(struct fence *fence)
@@ -167,7 +173,7 @@ static int make_parts(struct fence *fence, struct err *err)
     /* Behind the group, which may take a right to make. */
     if (fence_set_capabilities_aside() != 0)
         return err_set_errno(err, ERR_SYSTEM, "give up capabilities");
-    if (fence->features.landlock_abi > 0 && make_ruleset(fence, err) != 0)
+    if (make_ruleset(fence, err) != 0)
         return -1;
     if (!fence->features.has_seccomp)
         return 0;
@@ -254,7 +260,7 @@ void fence_serve(struct fence *fence)
     close_fd(&fence->channel[THEIRS]); /* after the fork it is the child's alone */
     if (fence->listener < 0)
         take_listener(fence);
-    else if (!fence_net_serve(fence->listener))
+    else if (!fence_net_serve(fence->listener, fence->reach))
         close_fd(&fence->listener);
 }
 
@@ -265,6 +271,7 @@ static void delete_fence(struct fence *fence)
     close_fd(&fence->channel[THEIRS]);
     close_fd(&fence->listener);
     fence_filter_deinit(&fence->filter);
+    fence_reach_release(fence->reach);
     free(fence->run_dir);
     free(fence);
 }

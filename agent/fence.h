@@ -77,9 +77,9 @@ void fence_serve(struct fence *fence);
 
 /*
  * Whether what the run has written - in tmp/, outbox/, its slot and its chats - is still within
- * its limit, FENCE_DISK_OUTPUTS times agent.max_output. Looks at the files, so it is for once in
- * a second or two. False, too, when there are directories that it cannot look into, or more and
- * deeper ones than it will. False: end the run; *ret_bytes is what was found.
+ * its limit, FENCE_DISK_OUTPUTS times agent.max_output. Looks at the files, so it is for once
+ * in a second or two. False, too, when there are directories that it cannot look into, or more
+ * and deeper ones than it will. False: end the run; *ret_bytes is what was found.
  */
 #define FENCE_DISK_OUTPUTS 8
 bool fence_is_within_disk(const struct fence *fence, int64_t *ret_bytes);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
@@ -22,6 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/fence_net_parts.h"
 #include "base/alloc.h"
 
 #define STACK_BYTES       ((size_t)256 * 1024)
@@ -89,24 +91,7 @@ bool fence_net_is_metadata(const void *address, size_t len)
     return false;
 }
 
-/* One connect() of the run. */
-struct question {
-    int listener;
-    uint64_t id;
-    pid_t thread; /* who asks */
-    int socket;   /* there */
-    uint64_t address_at;
-    size_t address_len;
-    union {
-        struct sockaddr any;
-        struct sockaddr_un local;
-        struct sockaddr_storage storage;
-        unsigned char bytes[sizeof(struct sockaddr_storage)];
-    } address;
-};
-
-/* Whether the process that asked still waits: only then what was read of it was its own. */
-static bool is_valid(const struct question *question)
+bool fence_net_is_valid(const struct question *question)
 {
     return ioctl(question->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &question->id) == 0;
 }
@@ -118,8 +103,7 @@ static void answer(const struct question *question, int errnum)
     ioctl(question->listener, SECCOMP_IOCTL_NOTIF_SEND, &response); /* gone: nobody waits */
 }
 
-/* A pidfd names a process; who asks may be another of its threads. */
-static pid_t process_of(pid_t thread)
+pid_t fence_net_process(const struct question *question)
 {
     char path[64];
     char text[STATUS_MAX_BYTES];
@@ -127,7 +111,7 @@ static pid_t process_of(pid_t thread)
     AUTO_FD int fd = -1;
     ssize_t got = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)question->thread);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
     text[got > 0 ? got : 0] = '\0';
@@ -135,28 +119,41 @@ static pid_t process_of(pid_t thread)
     return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : -1;
 }
 
-/* A duplicate of its socket, or -1 with errno. */
-static int borrow_socket(const struct question *question)
+int fence_net_borrow(const struct question *question, int fd)
 {
-    AUTO_FD int process = (int)syscall(SYS_pidfd_open, process_of(question->thread), 0U);
+    AUTO_FD int process = (int)syscall(SYS_pidfd_open, fence_net_process(question), 0U);
 
-    if (process < 0 || !is_valid(question))
+    if (process < 0 || !fence_net_is_valid(question))
         return -1;
-    return (int)syscall(SYS_pidfd_getfd, process, question->socket, 0U);
+    return (int)syscall(SYS_pidfd_getfd, process, fd, 0U);
 }
 
 static int read_address(struct question *question)
 {
     struct iovec here = { question->address.bytes, question->address_len };
+    uint64_t at = question->arguments[1];
     struct iovec there = {
-        (void *)(uintptr_t)question->address_at, /* NOLINT(performance-no-int-to-ptr): theirs */
+        (void *)(uintptr_t)at, /* NOLINT(performance-no-int-to-ptr): theirs */
         question->address_len
     };
     ssize_t got = process_vm_readv(question->thread, &here, 1, &there, 1, 0);
 
     if (got != (ssize_t)question->address_len)
         return got < 0 && errno != EFAULT ? errno : EFAULT;
-    return is_valid(question) ? 0 : EINTR;
+    return fence_net_is_valid(question) ? 0 : EINTR;
+}
+
+bool fence_net_name(int fd, char *name, size_t size)
+{
+    char path[64];
+    ssize_t len = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    len = readlink(path, name, size);
+    if (len < 0 || (size_t)len >= size)
+        return false;
+    name[len] = '\0';
+    return true;
 }
 
 /*
@@ -172,6 +169,7 @@ static int connect_path(const struct question *question, int fd)
                                   ? len
                                   : sizeof(question->address.local.sun_path));
     struct sockaddr_un address = { .sun_family = AF_UNIX };
+    char name[PATH_MAX];
     AUTO_FD int file = -1;
 
     snprintf(path, sizeof(path), "/proc/%d/%s/%.*s", (int)question->thread,
@@ -180,8 +178,11 @@ static int connect_path(const struct question *question, int fd)
     file = open(path, O_PATH | O_CLOEXEC);
     if (file < 0)
         return errno;
-    if (!is_valid(question))
+    if (!fence_net_is_valid(question))
         return EINTR;
+    if (!fence_net_name(file, name, sizeof(name)) ||
+        !fence_reach_has_socket(question->reach, name))
+        return EACCES;
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
 }
@@ -197,10 +198,11 @@ static int connect_for(struct question *question)
     errnum = read_address(question);
     if (errnum != 0)
         return errnum;
-    fd = borrow_socket(question);
+    fd = fence_net_borrow(question, (int)question->arguments[0]);
     if (fd < 0)
         return errno;
-    if (fence_net_is_metadata(question->address.bytes, question->address_len))
+    if (fence_net_is_metadata(question->address.bytes, question->address_len) ||
+        fence_reach_is_denied(question->reach, question->address.bytes, question->address_len))
         return EACCES;
     if (question->address_len >= sizeof(sa_family_t)) {
         switch (question->address.any.sa_family) {
@@ -226,8 +228,10 @@ static void *run_question(void *context)
 {
     struct question *question = context;
 
-    answer(question, connect_for(question));
+    answer(question, question->number == SYS_connect ? connect_for(question)
+                                                     : fence_mode_answer(question));
     close(question->listener);
+    fence_reach_release(question->reach);
     free(question);
     atomic_fetch_sub(&in_flight, 1);
     return NULL;
@@ -252,18 +256,20 @@ static bool start_thread(struct question *question)
     return rc == 0;
 }
 
-static void have_answered(int listener, const struct seccomp_notif *notice)
+static void have_answered(int listener, struct fence_reach *reach,
+                          const struct seccomp_notif *notice)
 {
     struct question *question = xcalloc(1, sizeof(*question));
 
     *question = (struct question){
         .listener = fcntl(listener, F_DUPFD_CLOEXEC, 0),
+        .reach = fence_reach_share(reach),
         .id = notice->id,
         .thread = (pid_t)notice->pid,
-        .socket = (int)notice->data.args[0],
-        .address_at = notice->data.args[1],
+        .number = notice->data.nr,
         .address_len = (size_t)(uint32_t)notice->data.args[2],
     };
+    memcpy(question->arguments, notice->data.args, sizeof(question->arguments));
     if (question->listener >= 0 && atomic_fetch_add(&in_flight, 1) < FENCE_NET_MAX &&
         start_thread(question))
         return;
@@ -272,10 +278,11 @@ static void have_answered(int listener, const struct seccomp_notif *notice)
         answer(question, EAGAIN);
         close(question->listener);
     }
+    fence_reach_release(question->reach);
     free(question);
 }
 
-bool fence_net_serve(int listener)
+bool fence_net_serve(int listener, struct fence_reach *reach)
 {
     struct pollfd look = { .fd = listener, .events = POLLIN };
     union {
@@ -287,7 +294,7 @@ bool fence_net_serve(int listener)
         return !(look.revents & (POLLHUP | POLLERR | POLLNVAL));
     memset(&in, 0, sizeof(in));
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &in.notice) == 0)
-        have_answered(listener, &in.notice);
+        have_answered(listener, reach, &in.notice);
     return true;
 }
 

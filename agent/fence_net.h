@@ -9,10 +9,15 @@
  * timeouts hold, and errors are what they would have been.
  *
  * Refused with EACCES: the metadata services of EC2, ECS and EKS, by IPv4, IPv6 and the ways
- * to write one as the other. With EAFNOSUPPORT: any other family than those and unix. With
+ * to write one as the other; our own services, and unix sockets that are none of the agent's
+ * business (fence_reach.h). With EAFNOSUPPORT: any other family than those and unix. With
  * EPERM: abstract unix sockets, whose fence (Landlock's) is that of the process that connects,
  * which here is not the agent. A unix socket with a path connects with the path resolved from
  * the agent's root and working directory; its other side sees the supervisor's pid.
+ *
+ * chmod(), fchmod(), fchmodat() and utimensat() are asked about as well, for Landlock knows no
+ * rights for them: they are made from here on what the run may change, and refused with EPERM
+ * elsewhere (fence_mode.c).
  *
  * Each question is answered on a thread of its own, for a connect() may take minutes; past
  * FENCE_NET_MAX at once the answer is EAGAIN. A signal that the agent handles waits for the end
@@ -27,6 +32,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/fence_reach.h"
+
 #define FENCE_NET_MAX 64
 
 /* Whether this process could answer for its children: the kernel's side of it is there. */
@@ -35,7 +42,8 @@ bool fence_net_is_there(void);
 /* Whether an address (as connect() takes it) is one that is refused. */
 bool fence_net_is_metadata(const void *address, size_t len);
 
-/* Takes one question from the listener and has it answered. False: nobody can ask any more. */
-bool fence_net_serve(int listener);
+/* Takes one question from the listener and has it answered; `reach` is shared for as long as
+ * that takes. False: nobody can ask any more. */
+bool fence_net_serve(int listener, struct fence_reach *reach);
 
 #endif

@@ -407,9 +407,9 @@ void fence_rules_init(struct fence_rules *rules, const struct agent_meta *meta,
     allow_slot(&builder, &meta->fence);
     allow_home(&builder, meta);
     for (size_t i = 0; meta->fence.read && meta->fence.read[i]; i++)
-        allow(&builder, meta->fence.read[i], READ_AND_RUN);
+        allow(&builder, meta->fence.read[i], READ_AND_RUN | FENCE_CONNECT);
     for (size_t i = 0; meta->fence.write && meta->fence.write[i]; i++)
-        allow(&builder, meta->fence.write[i], FENCE_ALL | FENCE_DEVICE);
+        allow(&builder, meta->fence.write[i], FENCE_ALL | FENCE_DEVICE | FENCE_CONNECT);
     for (size_t i = 0; i < builder.hidden_count; i++)
         free(builder.hidden[i]);
     free(builder.hidden);

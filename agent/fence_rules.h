@@ -31,9 +31,10 @@ enum {
     FENCE_LIST = 1, /* the names in directories */
     FENCE_READ = 2,
     FENCE_EXECUTE = 4,
-    FENCE_CHANGE = 8,  /* write, make, rename and remove, too */
-    FENCE_APPEND = 16, /* write to a file that is there */
-    FENCE_DEVICE = 32, /* read and write a device */
+    FENCE_CHANGE = 8,   /* write, make, rename and remove, too */
+    FENCE_APPEND = 16,  /* write to a file that is there */
+    FENCE_DEVICE = 32,  /* read and write a device */
+    FENCE_CONNECT = 64, /* to unix sockets below; where FENCE_CHANGE is, too */
     FENCE_ALL = FENCE_READ | FENCE_EXECUTE | FENCE_CHANGE,
 };
 

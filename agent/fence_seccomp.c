@@ -58,7 +58,27 @@ static const char *const forbidden[] = {
 /* ENOSYS: programs try these first and know what to do without. */
 static const char *const unknown[] = {
     "clone3",      "io_uring_setup", "io_uring_enter", "io_uring_register", "pidfd_send_signal",
-    "userfaultfd",
+    "userfaultfd", "fchmodat2",      "setxattrat",     "removexattrat",     "file_setattr",
+};
+
+/* Said to be done and not done: Landlock has no rights for these, and who unpacks or copies
+ * files would stop at an error. */
+static const char *const pretended[] = {
+    "chown",        "lchown",   "fchown",    "fchownat",  "chown32",     "lchown32",
+    "fchown32",     "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr",
+    "fremovexattr", "utime",    "utimes",    "futimesat",
+};
+/* Asked about, where somebody can be asked. */
+static const char *const attributes[] = { "chmod", "fchmod", "fchmodat", "utimensat" };
+#define MODE_ATTRIBUTES 3 /* the first of them; behind these come the times */
+
+/* Calls that a libseccomp may be too old to know; one number on all architectures. */
+static const struct {
+    const char *name;
+    int number;
+} recent[] = {
+    { "fchmodat2", 452 },      { "setxattrat", 463 },   { "removexattrat", 466 },
+    { "open_tree_attr", 467 }, { "file_setattr", 469 },
 };
 
 /* The first argument is a process, or minus its group. */
@@ -83,10 +103,21 @@ struct filter {
     int failure; /* the first one, negative errno */
 };
 
+static int number_of(const char *name)
+{
+    int number = seccomp_syscall_resolve_name(name);
+
+    for (size_t i = 0; number == __NR_SCMP_ERROR && i < ARRAY_LEN(recent); i++) {
+        if (strcmp(recent[i].name, name) == 0)
+            number = recent[i].number;
+    }
+    return number;
+}
+
 static void refuse_when(struct filter *filter, const char *name, int errnum,
                         const struct scmp_arg_cmp *conditions, unsigned count)
 {
-    int number = seccomp_syscall_resolve_name(name);
+    int number = number_of(name);
     int rc = 0;
 
     if (number == __NR_SCMP_ERROR || number < 0) /* not on this architecture */
@@ -170,31 +201,59 @@ static void guard_processes(struct filter *filter, const struct fence_seccomp_op
     refuse_one(filter, "prlimit64", EPERM, SCMP_CMP64(0, SCMP_CMP_NE, 0, 0));
 }
 
-/* Before its version 3 Landlock lets a file be cut short that may only be read, or not even
- * that; openat2() hides its flags from filters. */
+/*
+ * Before its version 3 Landlock lets a file be cut short that may only be read, or not even
+ * that: the access mode 3, which Linux has for ioctl() alone, asks it for no right at all.
+ * creat() opens to write, so Landlock is asked; openat2() hides its flags from filters.
+ */
 static void refuse_truncation(struct filter *filter)
 {
+    static const unsigned long long cuts[] = { O_RDONLY | O_TRUNC, O_ACCMODE | O_TRUNC };
     const unsigned long long mode_and_cut = O_ACCMODE | O_TRUNC;
 
     refuse(filter, "truncate", EPERM);
     refuse(filter, "truncate64", EPERM);
     refuse(filter, "openat2", ENOSYS);
-    refuse_one(filter, "open", EPERM,
-               SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, mode_and_cut, O_RDONLY | O_TRUNC));
-    refuse_one(filter, "openat", EPERM,
-               SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, mode_and_cut, O_RDONLY | O_TRUNC));
+    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+        refuse_one(filter, "open", EPERM,
+                   SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, mode_and_cut, cuts[i]));
+        refuse_one(filter, "openat", EPERM,
+                   SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, mode_and_cut, cuts[i]));
+    }
+}
+
+static void watch(struct filter *filter, const char *name)
+{
+    int number = number_of(name);
+    int rc = 0;
+
+    if (number == __NR_SCMP_ERROR || number < 0) /* not on this architecture */
+        return;
+    rc = seccomp_rule_add(filter->context, SCMP_ACT_NOTIFY, number, 0);
+    if (rc != 0 && filter->failure == 0)
+        filter->failure = rc;
 }
 
 /* connect() is asked about; nothing else may carry an address to a TCP connection. */
 static void watch_connect(struct filter *filter)
 {
-    int rc = seccomp_rule_add(filter->context, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0);
-
-    if (rc != 0 && filter->failure == 0)
-        filter->failure = rc;
+    watch(filter, "connect");
     refuse_one(filter, "sendto", EOPNOTSUPP, HAS_BITS(3, MSG_FASTOPEN));
     refuse_one(filter, "sendmsg", EOPNOTSUPP, HAS_BITS(2, MSG_FASTOPEN));
     refuse_one(filter, "sendmmsg", EOPNOTSUPP, HAS_BITS(3, MSG_FASTOPEN));
+}
+
+/* Times are left alone where nobody can be asked: locks are told apart by them. */
+static void hold_attributes(struct filter *filter, const struct fence_seccomp_options *options)
+{
+    for (size_t i = 0; i < ARRAY_LEN(pretended); i++)
+        refuse(filter, pretended[i], 0);
+    for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
+        if (options->watches_connect)
+            watch(filter, attributes[i]);
+        else if (options->changes_nothing && i < MODE_ATTRIBUTES)
+            refuse(filter, attributes[i], 0);
+    }
 }
 
 static void fill(struct filter *filter, const struct fence_seccomp_options *options)
@@ -211,6 +270,7 @@ static void fill(struct filter *filter, const struct fence_seccomp_options *opti
         refuse_truncation(filter);
     if (options->watches_connect)
         watch_connect(filter);
+    hold_attributes(filter, options);
 }
 
 static int read_program(int fd, struct fence_filter *ret_filter, struct err *err)

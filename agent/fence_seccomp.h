@@ -20,7 +20,8 @@
 
 struct fence_seccomp_options {
     int landlock_abi;     /* what it does not cover is refused here */
-    bool watches_connect; /* connect() asks whoever holds the listener */
+    bool watches_connect; /* connect() and chmod() ask whoever holds the listener */
+    bool changes_nothing; /* in modes without writing; counts where nobody can be asked */
     const pid_t *guarded; /* processes that the agent must not signal or slow down */
     size_t guarded_count;
 };

@@ -22,6 +22,7 @@ struct fence_spec {
     char **read;          /* further paths, ended by NULL; NULL for none */
     char **write;
     char **hidden;            /* never, wherever they lie: configuration, token files */
+    char **denied;            /* addresses of our own services, as fence_reach.h has them */
     char *slot_dir;           /* NULL for none */
     char *chats_dir;          /* NULL for none */
     size_t command_size;      /* so many of the first arguments are the configured command */

@@ -62,6 +62,7 @@ struct agent_spec {
     const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
     const char *const *fence_write;
     const char *const *fence_hidden; /* never, wherever they lie: our own secrets */
+    const char *const *fence_denied; /* ADDRESS:PORT of our own services */
     int64_t max_memory_bytes;
     int64_t max_processes;
     const char *slot_dir; /* the slot's private config and data, see slot.h; NULL for none */

@@ -65,7 +65,8 @@ struct agent_worktree_kept {
 
 /*
  * Commits what has changed, `message` as the first line. Where the agent has gone to another
- * branch that gets it; where it stands on none below threadkeeper/, a new one "threadkeeper/<id>-<commit>".
+ * branch that gets it; where it stands on none below threadkeeper/, a new one
+ * "threadkeeper/<id>-<commit>".
  */
 int agent_worktree_commit(const struct agent_worktree_place *place, const char *message,
                           struct agent_worktree_kept *ret_kept, struct err *err);

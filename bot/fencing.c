@@ -71,22 +71,33 @@ static char **hidden_of(const struct config *config, const char *workspace)
 
 void fencing_init(struct fencing *fencing, const struct config *config, struct agent_spec *spec)
 {
+    size_t denied_count = 0;
+
+    fencing->denied = NULL;
     fencing->read = wiring_argv(&config->agent.fence_read);
     fencing->write = wiring_argv(&config->agent.fence_write);
     fencing->hidden = hidden_of(config, spec->workspace);
+    add(&fencing->denied, &denied_count, config->admin.listen);
     spec->fence = (enum agent_fence)config->agent.fence;
     spec->fence_read = fencing->read;
     spec->fence_write = fencing->write;
     spec->fence_hidden = (const char *const *)fencing->hidden;
+    spec->fence_denied = (const char *const *)fencing->denied;
     spec->max_memory_bytes = config->agent.max_memory_bytes;
     spec->max_processes = config->agent.max_processes;
 }
 
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
 void fencing_deinit(struct fencing *fencing)
 {
-    for (size_t i = 0; fencing->hidden && fencing->hidden[i]; i++)
-        free(fencing->hidden[i]);
-    free(fencing->hidden);
+    free_list(fencing->hidden);
+    free_list(fencing->denied);
     free(fencing->read);
     free(fencing->write);
     *fencing = (struct fencing){ 0 };

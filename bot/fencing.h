@@ -19,11 +19,13 @@ struct fencing {
     const char **read;
     const char **write;
     char **hidden;
+    char **denied;
 };
 
 /*
  * Sets the fence's part of `spec`, whose workspace is set already. Hidden are the state
- * directory, the configuration with its directory, and every file of secrets that it names.
+ * directory, the configuration with its directory, and every file of secrets that it names;
+ * denied is our own listener.
  * What it points to is `fencing`'s, until fencing_deinit(), and the configuration's.
  */
 void fencing_init(struct fencing *fencing, const struct config *config,

@@ -4,8 +4,10 @@
  */
 #include "agent/fence.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/fence_landlock.h"
@@ -115,10 +118,12 @@ struct inside {
     enum agent_mode mode;
     bool as_nobody;
     int64_t max_processes;
+    char *read[2]; /* agent.fence_read */
+    char *denied[2];
     int (*body)(void); /* its result is the case's: 0 or an errno */
 };
 
-static struct agent_meta meta_of(const struct inside *inside, char **argv, char **hidden)
+static struct agent_meta meta_of(struct inside *inside, char **argv, char **hidden)
 {
     return (struct agent_meta){
         .dialect = (char *)"text",
@@ -127,7 +132,9 @@ static struct agent_meta meta_of(const struct inside *inside, char **argv, char 
         .max_output_bytes = 1 << 20,
         .fence = { .fence = inside->fence,
                    .mode = inside->mode,
+                   .read = inside->read,
                    .hidden = hidden,
+                   .denied = inside->denied,
                    .command_size = 1,
                    .max_processes = inside->max_processes },
     };
@@ -145,7 +152,7 @@ static _Noreturn void confine(struct fence *fence, int (*body)(void))
     _exit(body());
 }
 
-static _Noreturn void supervise(const struct inside *inside)
+static _Noreturn void supervise(struct inside *inside)
 {
     char *argv[] = { (char *)"/bin/true", NULL };
     char *hidden[] = { secrets, NULL };
@@ -176,7 +183,7 @@ static _Noreturn void supervise(const struct inside *inside)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-static int result_inside(const struct inside *inside)
+static int result_inside(struct inside *inside)
 {
     pid_t child = fork();
     int status = 0;
@@ -232,6 +239,34 @@ static int cut_beyond(void)
     AUTO_FREE char *path = at(beyond, "victim");
 
     return truncate(path, 0) == 0 ? 0 : errno;
+}
+
+/* Neither to read nor to write, which asks Landlock for no right; by both system calls. */
+static int cut_beyond_by_mode_3(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+    int fd = open(path, O_ACCMODE | O_TRUNC);
+
+#ifdef SYS_open
+    if (fd < 0)
+        fd = (int)syscall(SYS_open, path, O_ACCMODE | O_TRUNC);
+#endif
+    return fd >= 0 ? 0 : errno;
+}
+
+static int create_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+
+    return creat(path, 0600) >= 0 ? 0 : errno;
+}
+
+static int openat2_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "victim");
+    struct open_how how = { .flags = O_ACCMODE | O_TRUNC };
+
+    return syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)) >= 0 ? 0 : errno;
 }
 
 static int write_outbox(void)
@@ -306,6 +341,114 @@ static int connect_unix(void)
         connect(client, (struct sockaddr *)&address, sizeof(address)) != 0)
         return errno;
     return 0;
+}
+
+/* A socket of somebody else's, where Landlock lets nobody look. */
+static int connect_beyond(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FD int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static int connect_beyond_by_link(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FREE char *link = at(run_dir, "tmp/link");
+    AUTO_FD int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    unlink(link);
+    if (symlink(path, link) != 0)
+        return EIO;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", link);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static in_port_t service_port; /* of a server on the loopback; in network order */
+
+static int connect_service(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = service_port,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    AUTO_FD int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static int connect_service_mapped(void)
+{
+    struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = service_port };
+    AUTO_FD int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &address.sin6_addr);
+    return connect(client, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+static int chmod_beyond(void)
+{
+    AUTO_FREE char *path = at(beyond, "mine");
+
+    return chmod(path, 0) == 0 ? 0 : errno;
+}
+
+/* Through a descriptor that may only read. */
+static int chmod_readable(void)
+{
+    AUTO_FREE char *path = at(workspace, "mine");
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fchmod(fd, 0640) == 0 ? 0 : errno;
+}
+
+static int change_own(void)
+{
+    const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+    AUTO_FREE char *tmp = at(run_dir, "tmp");
+    AUTO_FREE char *path = at(tmp, "own");
+    AUTO_FREE char *link = NULL;
+    AUTO_FD int directory = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct stat info;
+
+    if (fd < 0 || chmod(path, 0601) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0601)
+        return 1;
+    if (fchmod(fd, 0602) != 0 || stat(path, &info) != 0 || (info.st_mode & 07777) != 0602)
+        return 2;
+    if (fchmodat(directory, "own", 0603, 0) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0603)
+        return 3;
+    link = xasprintf("/proc/self/fd/%d", fd);
+    if (chmod(link, 0604) != 0 || stat(path, &info) != 0 || (info.st_mode & 07777) != 0604)
+        return 4;
+    if (chdir(tmp) != 0 || chmod("own", 0600) != 0 || stat(path, &info) != 0 ||
+        (info.st_mode & 07777) != 0600)
+        return 5;
+    if (utimensat(AT_FDCWD, path, times, 0) != 0 || stat(path, &info) != 0 ||
+        info.st_mtim.tv_sec != 2000)
+        return 6;
+    if (futimens(fd, NULL) != 0 || stat(path, &info) != 0 || info.st_mtim.tv_sec == 2000)
+        return 7;
+    if (symlink("nowhere", "link") != 0 ||
+        utimensat(AT_FDCWD, "link", times, AT_SYMLINK_NOFOLLOW) != 0 ||
+        lstat("link", &info) != 0 || info.st_mtim.tv_sec != 2000)
+        return 8;
+    unlink("link");
+    return chmod("missing", 0600) == 0 ? 0 : errno == ENOENT ? 0 : 9;
+}
+
+static int pretend(void)
+{
+    AUTO_FREE char *path = at(beyond, "mine");
+
+    if (chown(path, 1, 1) != 0 || setxattr(path, "user.x", "y", 1, 0) != 0)
+        return errno;
+    return syscall(452 /* fchmodat2 */, AT_FDCWD, path, 0, 0) == 0 ? 0 : errno;
 }
 
 static int fork_in_own_group(void)
@@ -438,8 +581,13 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
     static const struct expectation cases[] = {
         { cut_beyond, "truncate()", 0, 0 },
         { cut_workspace, "open() to read, with O_TRUNC", 0, 0 },
+        { cut_beyond_by_mode_3, "open() for neither, with O_TRUNC", 0, 0 },
+        { create_beyond, "creat()", 0, 0 },
+        { openat2_beyond, "openat2()", 0, 0 },
     };
     struct inside inside = { .features = here() };
+    AUTO_FREE char *victim = at(beyond, "victim");
+    struct stat info;
 
     (void)state;
     skip_without(inside.features.landlock_abi > 2, "newer Landlock");
@@ -448,11 +596,107 @@ static void nothing_is_cut_short_where_landlock_does_not_see_it(void **state)
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
             inside.body = cases[i].body;
             CHECK_INT(result_inside(&inside) != 0, 1, cases[i].name);
+            CHECK_INT(stat(victim, &info) == 0 && info.st_size > 0, 1, cases[i].name);
         }
     }
     inside.fence = AGENT_FENCE_OFF;
     inside.body = cut_workspace;
     CHECK_INT(result_inside(&inside), 0, "without a fence it is");
+}
+
+static void modes_of_what_it_may_not_change_stay(void **state)
+{
+    struct inside inside = { .features = here() };
+    AUTO_FREE char *victim = at(beyond, "mine");
+    struct stat before, after;
+
+    (void)state;
+    make_file(beyond, "mine", "of the user that we are");
+    make_file(workspace, "mine", "of the user that we are");
+    assert_int_equal(stat(victim, &before), 0);
+    for (int is_watched = inside.features.has_connect_watch; is_watched >= 0; is_watched--) {
+        inside.features.has_connect_watch = is_watched;
+        inside.mode = AGENT_MODE_ASK;
+        inside.body = chmod_beyond;
+        CHECK_INT(result_inside(&inside), is_watched ? EPERM : 0, "chmod() beyond");
+        inside.body = chmod_readable;
+        CHECK_INT(result_inside(&inside), is_watched ? EPERM : 0, "what it may read");
+        inside.body = pretend;
+        CHECK_INT(result_inside(&inside), ENOSYS, "the others");
+        inside.mode = AGENT_MODE_WRITE;
+        inside.body = chmod_readable;
+        CHECK_INT(result_inside(&inside), 0, "of its workspace, in mode write");
+        if (is_watched) {
+            inside.body = change_own;
+            CHECK_INT(result_inside(&inside), 0, "of its own, in mode write");
+            inside.mode = AGENT_MODE_ASK;
+            CHECK_INT(result_inside(&inside), 0, "of its own, in mode ask");
+            inside.mode = AGENT_MODE_WRITE;
+            inside.body = chmod_beyond;
+            CHECK_INT(result_inside(&inside), EPERM, "beyond, in mode write");
+        }
+    }
+    assert_int_equal(stat(victim, &after), 0);
+    CHECK_INT(after.st_mode, before.st_mode, "as it was");
+    CHECK_INT(after.st_uid, before.st_uid, "whose it was");
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (bind(server, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(server, 8) != 0)
+        fail_msg("listen at %s: %d", path, errno);
+    open_up(path, 0666);
+    return server;
+}
+
+static void sockets_of_others_are_out_of_reach(void **state)
+{
+    struct inside inside = { .features = here(), .mode = AGENT_MODE_WRITE };
+    AUTO_FREE char *path = at(beyond, "socket");
+    AUTO_FD int server = listen_at(path);
+
+    (void)state;
+    (void)server;
+    skip_without(inside.features.has_connect_watch, "watch over connect()");
+    inside.body = connect_beyond;
+    CHECK_INT(result_inside(&inside), EACCES, "a socket beyond");
+    inside.read[0] = beyond;
+    CHECK_INT(result_inside(&inside), 0, "agent.fence_read names its directory");
+    inside.read[0] = NULL;
+    inside.body = connect_beyond_by_link;
+    CHECK_INT(result_inside(&inside), EACCES, "a link of its own that leads there");
+    inside.body = connect_unix;
+    CHECK_INT(result_inside(&inside), 0, "a socket of its own");
+}
+
+static void our_own_services_are_out_of_reach(void **state)
+{
+    struct inside inside = { .features = here(), .mode = AGENT_MODE_WRITE };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+    AUTO_FD int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FREE char *denied = NULL;
+
+    (void)state;
+    skip_without(inside.features.has_connect_watch, "watch over connect()");
+    if (bind(server, (struct sockaddr *)&address, len) != 0 || listen(server, 8) != 0 ||
+        getsockname(server, (struct sockaddr *)&address, &len) != 0)
+        fail_msg("listen: %d", errno);
+    service_port = address.sin_port;
+    inside.body = connect_service;
+    CHECK_INT(result_inside(&inside), 0, "a service of somebody's");
+    denied = xasprintf("127.0.0.1:%d", (int)ntohs(service_port));
+    inside.denied[0] = denied;
+    CHECK_INT(result_inside(&inside), EACCES, "a service of ours");
+    inside.body = connect_service_mapped;
+    if (result_inside(&inside) != EAFNOSUPPORT) /* a host without IPv6 */
+        CHECK_INT(result_inside(&inside), EACCES, "written as IPv6");
 }
 
 static void without_a_fence_only_the_basics_hold(void **state)
@@ -648,6 +892,9 @@ int main(void)
         CASE(so_it_is_on_older_kernels),
         CASE(so_it_is_for_an_ordinary_user),
         CASE(nothing_is_cut_short_where_landlock_does_not_see_it),
+        CASE(sockets_of_others_are_out_of_reach),
+        CASE(our_own_services_are_out_of_reach),
+        CASE(modes_of_what_it_may_not_change_stay),
         CASE(without_a_fence_only_the_basics_hold),
         CASE(processes_are_counted_where_no_group_does),
         CASE(on_refuses_to_run_without_what_is_essential),

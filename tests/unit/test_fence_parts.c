@@ -13,6 +13,7 @@
 #include "agent/fence_cgroup.h"
 #include "agent/fence_git.h"
 #include "agent/fence_net.h"
+#include "agent/fence_reach.h"
 #include "agent/fence_rules.h"
 #include "agent/meta.h"
 #include "base/file.h"
@@ -98,6 +99,104 @@ static void metadata_is_known_however_it_is_written(void)
         for (size_t shorter = 0; shorter < 8; shorter++)
             CHECK_INT(fence_net_is_metadata(address, shorter), false, "cut off");
     }
+}
+
+static void our_own_services_are_denied_however_they_are_written(void)
+{
+    static const struct {
+        const char *listen;
+        const char *address;
+        int port;
+        bool is_denied;
+    } cases[] = {
+        { "127.0.0.1:9464", "127.0.0.1", 9464, true },
+        { "127.0.0.1:9464", "127.0.0.1", 9465, false },
+        { "127.0.0.1:9464", "127.0.0.2", 9464, false },
+        { "127.0.0.1:9464", "0.0.0.0", 9464, true }, /* the loopback */
+        { "127.0.0.1:9464", "::", 9464, true },
+        { "127.0.0.1:9464", "::ffff:0.0.0.0", 9464, true },
+        { "127.0.0.1:9464", "::ffff:127.0.0.1", 9464, true },
+        { "127.0.0.1:9464", "::1", 9464, false },
+        { "127.0.0.1:9464", "10.0.0.1", 9464, false },
+        { "10.1.2.3:80", "10.1.2.3", 80, true },
+        { "10.1.2.3:80", "0.0.0.0", 80, false },
+        { "[::1]:9464", "::1", 9464, true },
+        { "::1:9464", "::1", 9464, true },
+        { "[::1]:9464", "127.0.0.1", 9464, false },
+        { "[::1]:9464", "::", 9464, true },
+        { "localhost:9464", "127.0.0.1", 9464, true },
+        { "localhost:9464", "::1", 9464, true },
+        { "0.0.0.0:9464", "127.0.0.1", 9464, true },
+        { "0.0.0.0:9464", "127.9.9.9", 9464, true },
+        { "0.0.0.0:9464", "::ffff:127.0.0.1", 9464, true },
+        { "0.0.0.0:9464", "203.0.113.77", 9464, false }, /* not of this host */
+        { "[::]:9464", "::1", 9464, true },
+        { "[::]:9464", "127.0.0.1", 9464, true },
+        { "[::]:9464", "127.0.0.1", 80, false },
+        { "", "127.0.0.1", 9464, false },
+        { "nonsense", "127.0.0.1", 9464, false },
+        { "]:9464", "127.0.0.1", 9464, false },
+        { "[]:9464", "::", 9464, false },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *denied[] = { (char *)cases[i].listen, NULL };
+        struct fence_rules none = { 0 };
+        struct fence_reach *reach = fence_reach_new(&none, denied);
+        uint16_t port = htons((uint16_t)cases[i].port);
+        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = port };
+        bool is_v4 = inet_pton(AF_INET, cases[i].address, &v4.sin_addr) == 1;
+        const void *address = is_v4 ? (const void *)&v4 : (const void *)&v6;
+        AUTO_FREE char *because = xasprintf("%s asked for %s port %d", cases[i].listen,
+                                            cases[i].address, cases[i].port);
+
+        inet_pton(AF_INET6, cases[i].address, &v6.sin6_addr);
+        CHECK_INT(fence_reach_is_denied(reach, address, is_v4 ? sizeof(v4) : sizeof(v6)),
+                  cases[i].is_denied, because);
+        for (size_t shorter = 0; shorter < 8; shorter++)
+            CHECK_INT(fence_reach_is_denied(reach, address, shorter), false, "cut off");
+        fence_reach_release(reach);
+    }
+}
+
+static void sockets_and_modes_are_reached_where_the_run_may_change(void)
+{
+    static const struct {
+        const char *path;
+        bool has_socket, may_change;
+    } cases[] = {
+        { "/run/docker.sock", false, false },
+        { "/run/user/1000/bus", false, false },
+        { "/run/systemd/private", false, false },
+        { "/run/systemd/resolve/io.systemd.Resolve", true, false },
+        { "/run/systemd/resolved", false, false },
+        { "/run/nscd/socket", true, false },
+        { "/run/nscd/socket2", false, false },
+        { "/work/tmp/s", true, true },
+        { "/work", true, true },
+        { "/workshop/s", false, false },
+        { "/named/s", true, false },
+        { "/read/s", false, false },
+        { "pipe:[12]", false, true },
+        { "/memfd:x (deleted)", false, true },
+    };
+    struct fence_rule items[] = {
+        { (char *)"/work", FENCE_READ | FENCE_CHANGE },
+        { (char *)"/named", FENCE_READ | FENCE_CONNECT },
+        { (char *)"/read", FENCE_READ | FENCE_EXECUTE },
+        { (char *)"/", FENCE_LIST },
+    };
+    struct fence_rules rules = { items, ARRAY_LEN(items) };
+    struct fence_reach *reach = fence_reach_new(&rules, NULL);
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK_INT(fence_reach_has_socket(reach, cases[i].path), cases[i].has_socket,
+                  cases[i].path);
+        CHECK_INT(fence_reach_may_change(reach, cases[i].path), cases[i].may_change,
+                  cases[i].path);
+    }
+    fence_reach_release(reach);
 }
 
 /* --- git -------------------------------------------------------------------------------- */
@@ -492,6 +591,8 @@ int main(void)
 #define CASE(function) cmocka_unit_test_setup_teardown(function, lay_out, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(metadata_is_known_however_it_is_written),
+        TEST(our_own_services_are_denied_however_they_are_written),
+        TEST(sockets_and_modes_are_reached_where_the_run_may_change),
         CASE(a_worktree_counts_when_its_repository_agrees),
         CASE(a_forged_worktree_does_not_count),
         CASE(rules_go_around_what_is_hidden),
