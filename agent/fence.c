@@ -320,7 +320,8 @@ static const char *enter_basics(const struct fence *fence)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return "privileges";
     fence_offer_to_oom_killer();
-    if (fence_limit_resources(fence->meta->max_output_bytes) != 0)
+    /* What it builds may be larger than what it says. */
+    if (fence_limit_resources(FENCE_DISK_OUTPUTS * fence->meta->max_output_bytes) != 0)
         return "limits";
     return close_range(FIRST_FD, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ? "descriptors" : NULL;
 }

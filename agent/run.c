@@ -18,10 +18,23 @@ static bool is_reading(const struct agent_run *run)
     return run->state != ENDED && !run->has_verdict;
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How much of max_output may be read at once. */
+static size_t room_of(const struct agent_run *run)
+{
+    int64_t room = run->max_output_bytes - run->follow.offset;
+
+    return room <= 0 ? 0 : (size_t)smaller(room, CHUNK_BYTES);
+}
+
 static bool read_more(struct agent_run *run, int64_t now_ms)
 {
     char chunk[CHUNK_BYTES];
-    size_t got = is_reading(run) ? agent_follow_read(&run->follow, chunk, sizeof(chunk)) : 0;
+    size_t got = is_reading(run) ? agent_follow_read(&run->follow, chunk, room_of(run)) : 0;
 
     if (got == 0)
         return false;
@@ -37,11 +50,6 @@ static bool is_cancelled(const struct agent_run *run)
     struct pollfd cancel = { .fd = run->cancel_fd, .events = POLLIN };
 
     return run->cancel_fd >= 0 && poll(&cancel, 1, 0) > 0;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static int64_t silence_deadline_ms(const struct agent_run *run)

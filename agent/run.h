@@ -57,7 +57,7 @@ struct agent_spec {
     int64_t idle_timeout_ms;
     int64_t timeout_ms; /* all of the run; holds across a restart of the daemon */
     int64_t kill_grace_ms;
-    int64_t max_output_bytes; /* of out.ndjson; enforced by RLIMIT_FSIZE */
+    int64_t max_output_bytes; /* of out.ndjson */
     enum agent_fence fence;
     const char *const *fence_read; /* further paths, ended by NULL; NULL for none */
     const char *const *fence_write;
@@ -176,7 +176,8 @@ const char *agent_run_chat_id(const struct agent_run *run);
 /*
  * After AGENT_EVENT_ENDED: whether it failed by something that passes, so that it is worth
  * another attempt after *ret_wait_ms. False when the attempts are used up, when text was seen,
- * in mode write when anything was, and for a run that an earlier process started.
+ * and for a run that an earlier process started. In mode write only two starts that met are
+ * worth it, when nothing was printed by an agent that prints while it works.
  */
 bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms);
 

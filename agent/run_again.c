@@ -35,8 +35,10 @@ bool agent_run_may_repeat(const struct agent_run *run, int64_t *ret_wait_ms)
 
     if (run->state != ENDED || !run->launcher || result->is_partial)
         return false;
-    /* Where it may write, what it did before it failed is not done twice. */
-    if (run->mode == AGENT_MODE_WRITE && run->follow.offset > 0)
+    /* Where it may write, what it did before it failed is not done twice. Two starts that met
+     * did nothing yet; but an agent that prints only at its end may have. */
+    if (run->mode == AGENT_MODE_WRITE && (result->outcome != AGENT_CONFIG_RACE ||
+                                          run->follow.offset > 0 || run->dialect->ends_by_exit))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(passing); i++) {
         const struct passing *row = &passing[i];

@@ -177,6 +177,7 @@ static void take_verdict(struct agent_run *run, bool has_launch_step)
         [RUN_EXIT_BY_IDLE] = AGENT_IDLE_TIMEOUT,
         [RUN_EXIT_BY_TIMEOUT] = AGENT_TIMEOUT,
         [RUN_EXIT_BY_DISK] = AGENT_OUTPUT_LIMIT,
+        [RUN_EXIT_BY_OUTPUT] = AGENT_OUTPUT_LIMIT,
     };
     enum agent_outcome verdict = AGENT_OK;
 

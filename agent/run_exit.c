@@ -22,6 +22,7 @@ static const char *const by_names[] = {
     [RUN_EXIT_BY_IDLE] = "idle",
     [RUN_EXIT_BY_TIMEOUT] = "timeout",
     [RUN_EXIT_BY_DISK] = "disk",
+    [RUN_EXIT_BY_OUTPUT] = "output",
 };
 
 int run_exit_reserve(const char *run_dir)

@@ -24,7 +24,8 @@ enum run_exit_by {
     RUN_EXIT_BY_FIRST_OUTPUT,
     RUN_EXIT_BY_IDLE,
     RUN_EXIT_BY_TIMEOUT,
-    RUN_EXIT_BY_DISK, /* it wrote more files than it may */
+    RUN_EXIT_BY_DISK,   /* it wrote more files than it may */
+    RUN_EXIT_BY_OUTPUT, /* it printed more than it may */
 };
 
 struct run_exit {

@@ -35,7 +35,7 @@ struct supervisor {
     const struct agent_meta *meta;
     pid_t agent;
     struct fence *fence;
-    int signal_fd, channel, output_fd, exit_fd;
+    int signal_fd, channel, output_fd, errors_fd, exit_fd;
 
     int64_t started_ms;
     int64_t grown_ms; /* when the output was last seen to grow */
@@ -61,6 +61,7 @@ struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *
                                   struct fence *fence, struct err *err)
 {
     AUTO_FREE char *output = xasprintf("%s/%s", run_dir, AGENT_FILE_OUTPUT);
+    AUTO_FREE char *errors = xasprintf("%s/%s", run_dir, AGENT_FILE_ERRORS);
     struct supervisor *supervisor = xcalloc(1, sizeof(*supervisor));
     sigset_t set;
 
@@ -75,11 +76,12 @@ struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *
     supervisor->channel = -1;
     supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     supervisor->output_fd = open(output, O_RDONLY | O_CLOEXEC | O_CREAT, 0600);
+    supervisor->errors_fd = open(errors, O_RDONLY | O_CLOEXEC | O_CREAT, 0600);
     supervisor->exit_fd = run_exit_reserve(run_dir);
     supervisor->started_ms = supervisor->grown_ms = clock_now_ms();
     supervisor->disk_look_ms = supervisor->started_ms + DISK_LOOK_MS;
     supervisor->has_children = true;
-    if (supervisor->signal_fd < 0 || supervisor->output_fd < 0 ||
+    if (supervisor->signal_fd < 0 || supervisor->output_fd < 0 || supervisor->errors_fd < 0 ||
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
         err_set_errno(err, ERR_SYSTEM, "set up the supervisor");
         supervisor_free(supervisor);
@@ -90,8 +92,8 @@ struct supervisor *supervisor_new(const char *run_dir, const struct agent_meta *
 
 void supervisor_free(struct supervisor *supervisor)
 {
-    int *fds[] = { &supervisor->signal_fd, &supervisor->output_fd, &supervisor->exit_fd,
-                   &supervisor->channel };
+    int *fds[] = { &supervisor->signal_fd, &supervisor->output_fd, &supervisor->errors_fd,
+                   &supervisor->exit_fd, &supervisor->channel };
 
     if (!supervisor)
         return;
@@ -255,6 +257,17 @@ static void look_at_output(struct supervisor *supervisor, int64_t now_ms)
     supervisor->grown_ms = now_ms - age_ms;
 }
 
+/* Looked at, not left to a limit of the kernel: that would hold for every file of the run. A
+ * daemon that watches cuts what goes to stderr long before. */
+static bool has_printed_too_much(const struct supervisor *supervisor)
+{
+    struct stat info;
+    off_t most = supervisor->meta->max_output_bytes;
+
+    return supervisor->output_size >= most ||
+           (fstat(supervisor->errors_fd, &info) == 0 && info.st_size >= most);
+}
+
 static int64_t limit_ms(int64_t from_ms, int64_t duration_ms)
 {
     return duration_ms > 0 ? from_ms + duration_ms + SLACK_MS : CLOCK_FOREVER_MS;
@@ -284,7 +297,9 @@ static void check_limits(struct supervisor *supervisor, int64_t now_ms)
             end_by(supervisor, RUN_EXIT_BY_DISK);
     }
     look_at_output(supervisor, now_ms);
-    if (now_ms >= total_limit_ms(supervisor))
+    if (has_printed_too_much(supervisor))
+        end_by(supervisor, RUN_EXIT_BY_OUTPUT);
+    else if (now_ms >= total_limit_ms(supervisor))
         end_by(supervisor, RUN_EXIT_BY_TIMEOUT);
     else if (now_ms >= silence_limit_ms(supervisor))
         end_by(supervisor,

@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#include "agent/fence.h"
+
 /* The last record of the double, to be released by the caller. */
 static json_t *read_record(void)
 {
@@ -155,6 +157,26 @@ static void output_over_its_limit_is_stopped(void **state)
     seen_deinit(&seen);
 }
 
+/* A linker, or git: not its output, but larger than that may be. */
+static void a_file_that_an_agent_makes_may_be_larger_than_its_output(void **state)
+{
+    static const char *const command[] = {
+        "/bin/sh", "-c", "head -c 1000000 /dev/zero >\"$TMPDIR\"/big && wc -c <\"$TMPDIR\"/big",
+        NULL
+    };
+    struct agent_spec spec = plain_spec();
+    struct seen seen;
+
+    (void)state;
+    spec.command = command;
+    spec.dialect = AGENT_DIALECT_TEXT;
+    spec.max_output_bytes = (int64_t)512 * 1024;
+    play("ok", &spec, &seen);
+    CHECK_INT(seen.result.outcome, AGENT_OK, seen.result.cause);
+    CHECK_HOLDS(buf_text(&seen.text), "1000000", "whole");
+    seen_deinit(&seen);
+}
+
 static void the_text_of_a_hanging_end_is_there_at_once(void **state)
 {
     struct agent_spec spec = plain_spec();
@@ -276,8 +298,8 @@ static void an_agent_starts_in_a_clean_process(void **state)
               json_integer_value(json_object_get(record, "pid")), "a session of its own");
     CHECK_INT(json_integer_value(json_object_get(record, "umask")), 077, "umask");
     CHECK_INT(json_integer_value(json_object_get(record, "limit_core")), 0, "no core");
-    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")), spec.max_output_bytes,
-              "file size");
+    CHECK_INT(json_integer_value(json_object_get(record, "limit_fsize")),
+              FENCE_DISK_OUTPUTS * spec.max_output_bytes, "file size");
     CHECK_TEXT(json_string_value(json_object_get(record, "cwd")), workspace, "workspace");
     CHECK_INT(json_is_true(json_object_get(record, "stdin_eof")), 1, "the prompt ends");
     CHECK_INT(list_holds(argv, "stream-json"), 1, "argv");
@@ -607,6 +629,7 @@ int main(int argc, char **argv)
         TEST(scenarios_end_as_they_should),
         TEST(time_limits_end_what_does_not_end_itself),
         TEST(output_over_its_limit_is_stopped),
+        TEST(a_file_that_an_agent_makes_may_be_larger_than_its_output),
         TEST(the_text_of_a_hanging_end_is_there_at_once),
         TEST(tools_show_as_short_titles_and_open_paragraphs),
         TEST(garbage_is_skipped_and_counted),

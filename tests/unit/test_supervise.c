@@ -505,6 +505,7 @@ static void what_passes_is_tried_again(void **state)
         { "race times=99", AGENT_MODE_ASK, 6, AGENT_CONFIG_RACE },
         { "flaky", AGENT_MODE_ASK, 1, AGENT_OK },
         { "exhausted", AGENT_MODE_ASK, 1, AGENT_OVERLOADED },
+        { "exhausted", AGENT_MODE_WRITE, 0, AGENT_OVERLOADED },
         { "exhausted init=1", AGENT_MODE_ASK, 1, AGENT_OVERLOADED },
         { "exhausted init=1", AGENT_MODE_WRITE, 0, AGENT_OVERLOADED },
         { "limit", AGENT_MODE_ASK, 0, AGENT_USAGE_LIMIT },
@@ -543,6 +544,39 @@ static void what_passes_is_tried_again(void **state)
         CHECK_INT(seen.started <= 1, 1, "what the failed ones said is forgotten");
         agent_run_free(run, false);
         CHECK_INT(count_descriptors(), descriptors, cases[i].scenario);
+        seen_deinit(&seen);
+    }
+}
+
+/* Nothing on its output says nothing about what it did. */
+static void an_agent_that_prints_at_its_end_is_not_tried_again(void **state)
+{
+    static const char *const command[] = {
+        "/bin/sh", "-c",
+        "echo \"ENOENT: no such file or directory, rename '/x/cli-config.json.tmp' -> "
+        "'/x/cli-config.json'\" >&2; exit 1",
+        NULL
+    };
+    static const enum agent_mode modes[] = { AGENT_MODE_ASK, AGENT_MODE_WRITE };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        struct agent_spec spec = plain_spec();
+        char id[AGENT_RUN_ID_BYTES];
+        struct agent_run *run = NULL;
+        int64_t wait_ms = 0;
+        struct seen seen;
+
+        spec.command = command;
+        spec.dialect = AGENT_DIALECT_TEXT;
+        spec.mode = modes[i];
+        start_for_attach("ok", &spec, id, &run);
+        seen_init(&seen);
+        read_to_end(run, &seen);
+        CHECK_INT(seen.result.outcome, AGENT_CONFIG_RACE, seen.result.cause);
+        CHECK_INT(agent_run_may_repeat(run, &wait_ms), modes[i] == AGENT_MODE_ASK,
+                  "only where it may not write");
+        agent_run_free(run, false);
         seen_deinit(&seen);
     }
 }
@@ -631,6 +665,7 @@ int main(int argc, char **argv)
         TEST(why_a_run_was_being_ended_is_known_after_a_restart),
         TEST(a_run_of_an_older_version_is_taken_up),
         TEST(what_passes_is_tried_again),
+        TEST(an_agent_that_prints_at_its_end_is_not_tried_again),
         TEST(a_run_of_another_process_is_not_tried_again),
         TEST(the_directory_holds_what_the_agent_and_the_person_put_there),
     };
