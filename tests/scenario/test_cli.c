@@ -430,6 +430,7 @@ static void snapshots_at_intervals_survive_a_kill(void **state)
     lab_wait_reply(h, ALICE_DM, NULL, "Now you ask: \"remember 4711\"");
     lab_say(h, ALICE, ALICE_DM, NULL, "and 4712");
     lab_wait_reply(h, ALICE_DM, NULL, "Now you ask: \"and 4712\"");
+    daemon_wait_metric(h, "turns_total{outcome=\"answered\"}", 2);
     daemon_kill(h);
     daemon_start(h);
     lab_say(h, ALICE, ALICE_DM, NULL, "which?");
@@ -449,6 +450,8 @@ static void without_a_store_it_answers_and_forgets(void **state)
     lab_wait_reply(h, ALICE_DM, NULL, "Now you ask: \"remember 4711\"");
     lab_say(h, ALICE, ALICE_DM, NULL, "which?");
     lab_wait_reply(h, ALICE_DM, NULL, "(1) \"remember 4711\". Now you ask: \"which?\"");
+    daemon_wait_metric(h, "turns_total{outcome=\"answered\"}",
+                       2); /* else it is finished later */
     daemon_restart(h);
     lab_say(h, ALICE, ALICE_DM, NULL, "and now?");
     lab_wait_reply(h, ALICE_DM, NULL,

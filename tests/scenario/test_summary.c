@@ -149,10 +149,10 @@ static void switched_off_there_are_none_until_a_reload_switches_it_on(void **sta
     set_scenario(h, "ok");
     daemon_start(h);
     thread = talk(h, DEV);
+    CHECK_INT(strstr(daemon_log(h), "summary conversation=") == NULL, 1, "none so far");
     use(h, "extract");
     daemon_reload(h);
     daemon_wait_log(h, "memory.context.summarizer");
-    CHECK_INT(strstr(daemon_log(h), "summary conversation=") == NULL, 1, "none so far");
     lab_say(h, ALICE, DEV, thread, "and now?");
     daemon_wait_metric(h, "summaries_total{source=\"extract\",outcome=\"made\"}", 1);
     check_no_violations(h);
