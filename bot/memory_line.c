@@ -31,7 +31,9 @@ static json_t *exact_time(json_t *metadata, int64_t at_wall_s)
 {
     json_t *at = json_object_get(metadata, "at");
 
-    return json_is_real(at) && (int64_t)floor(json_real_value(at)) == at_wall_s ? at : NULL;
+    /* Compared as numbers with a fraction: what somebody else wrote may be beyond any integer.
+     */
+    return json_is_real(at) && floor(json_real_value(at)) == (double)at_wall_s ? at : NULL;
 }
 
 /* Metadata stands beside the other fields; what would take one's place stays in "metadata". */

@@ -352,6 +352,7 @@ static void a_supervisor_that_is_killed_unseen_means_a_lost_run(void **state)
     agent_run_free(run, true);
     kill(meta.pid, SIGKILL);
     wait_until_nothing_lives(id);
+    reap_all(); /* a zombie of ours would say how it ended */
     attach_and_read(id, &seen);
     CHECK_INT(seen.result.outcome, AGENT_LOST, seen.result.cause);
     reap_all();
