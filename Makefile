@@ -65,8 +65,8 @@ ALL_SCENARIOS  := $(patsubst %.c,$B/%,$(SCENARIOS))
 ifneq ($(filter $(VARIANT),valgrind clang),)
 SCENARIOS      := tests/scenario/test_restart.c
 endif
-ifeq ($(VARIANT),valgrind) # minutes there, and the sanitizers run the same lines
-UNIT_TESTS     := $(filter-out %/test_store_files %/test_storm %/test_foreign %/test_health %/test_upkeep,$(UNIT_TESTS))
+ifeq ($(VARIANT),valgrind) # it knows neither Landlock nor seccomp, and the others take minutes there
+UNIT_TESTS     := $(filter-out %/test_store_files %/test_storm %/test_fence %/test_foreign %/test_health %/test_upkeep,$(UNIT_TESTS))
 endif
 SCENARIO_TESTS := $(patsubst %.c,$B/%,$(SCENARIOS))
 BENCHES        := $(patsubst %.c,$B/%,$(wildcard tests/bench/bench_*.c))
