@@ -10,7 +10,8 @@
  * dies with its parent. A failure before the exec is written to RUN_DIR/launch.err, where run.c
  * finds it.
  *
- * Threads: a process of its own, which has one.
+ * Owns:    the run's processes.
+ * Threads: a process of its own, with one; fence_net.h begins short ones beside it.
  */
 #ifndef AGENT_LAUNCH_H
 #define AGENT_LAUNCH_H

@@ -7,6 +7,7 @@
  *   write       reads, changes, commands (--force allows what is not denied); no secrets, and
  *               no change of what is run without being asked for: hooks, MCP servers
  *
+ * Owns:    nothing.
  * Threads: any.
  */
 #ifndef AGENT_PERMISSION_H

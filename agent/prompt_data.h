@@ -1,6 +1,7 @@
 /*
  * prompt_data.h - the part of a prompt that is data, as one line of JSON; see prompt.h.
  *
+ * Owns:    nothing.
  * Threads: any.
  */
 #ifndef AGENT_PROMPT_DATA_H

@@ -43,8 +43,8 @@ enum agent_fence { AGENT_FENCE_AUTO, AGENT_FENCE_ON, AGENT_FENCE_OFF };
 enum agent_mode { AGENT_MODE_ASK, AGENT_MODE_PLAN, AGENT_MODE_WRITE };
 
 struct agent_spec {
-    const char *launcher; /* path of our own binary, which becomes `threadkeeper launch` */
-    const char *runs_dir; /* state_dir/runs */
+    const char *launcher;       /* path of the supervisor's program, see launch.h */
+    const char *runs_dir;       /* state_dir/runs */
     const char *const *command; /* argv of the agent, ended by NULL; no shell */
     enum agent_dialect dialect;
     enum agent_mode mode;

@@ -13,7 +13,8 @@
  * what it left behind. When the supervisor is killed the kernel kills the agent with it, and
  * the daemon ends the rest (process.h).
  *
- * Threads: a process of its own, which has one.
+ * Owns:    the run's processes.
+ * Threads: a process of its own, with one; fence_net.h begins short ones beside it.
  */
 #ifndef AGENT_SUPERVISE_H
 #define AGENT_SUPERVISE_H

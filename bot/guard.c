@@ -33,7 +33,6 @@ static struct guard_known *learn(const struct guard_values *values)
     struct guard_known *known = xcalloc(1, sizeof(*known));
 
     known->ref_count = 1;
-    known->count = values->count;
     known->patterns = patterns_new();
     for (size_t i = 0; i < values->count; i++) {
         guard_forms_add(known->patterns, values->items[i].bytes, values->items[i].len);
@@ -121,15 +120,6 @@ void guard_free(struct guard *guard)
     guard_values_deinit(&guard->values);
     pthread_mutex_destroy(&guard->lock);
     free(guard);
-}
-
-size_t guard_count(struct guard *guard)
-{
-    struct guard_known *known = guard_known_ref(guard);
-    size_t count = known->count;
-
-    guard_known_unref(known);
-    return count;
 }
 
 /* ---- counting -----------------------------------------------------------------------------

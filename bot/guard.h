@@ -41,9 +41,6 @@ void guard_free(struct guard *guard); /* NULL is fine; every stream was freed be
  * were begun go on with what they began with. */
 int guard_reload(struct guard *guard, const struct config *config, struct err *err);
 
-/* How many secrets are known by value. */
-size_t guard_count(struct guard *guard);
-
 /* What was masked. */
 struct guard_tally {
     unsigned count;

@@ -12,7 +12,6 @@
 /* What is known by value at one time; counted, and never changed. */
 struct guard_known {
     struct patterns *patterns;
-    size_t count;
     int ref_count; /* atomic */
 };
 struct guard_known *guard_known_ref(struct guard *guard); /* the one in force */

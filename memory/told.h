@@ -2,6 +2,7 @@
  * told.h - a fingerprint of what was said in a conversation: whether an agent that has followed
  * it in a chat of its own still knows what we know.
  *
+ * Owns:    nothing.
  * Threads: worker; the one who holds the pin.
  */
 #ifndef MEMORY_TOLD_H
